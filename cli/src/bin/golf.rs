@@ -1,0 +1,3 @@
+//! The `golf` command.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Row quantizers, packing, fake quantization, pruning and GPTQ: the only place that knows bit layouts.
+
+pub mod pack;
