@@ -1,1 +1,146 @@
-//! (under construction)
+//! What a backend promises: it owns named states, compiles plans over them, and runs them.
+//!
+//! `compile` and the reads are async because a browser's GPU is; `submit` never waits. Everything above this
+//! trait (evaluation, training) is written against `&mut dyn Backend` and runs anywhere.
+
+use crate::plan::Plan;
+use crate::tensor::{Tensor, TensorType};
+use std::future::Future;
+use std::pin::Pin;
+use thiserror::Error;
+
+/// A future that stays on its thread.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Handle of a compiled plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExecutableId(pub usize);
+
+/// Why a backend refused.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// No state of this name exists.
+    #[error("no state `{name}` on this backend")]
+    UnknownState {
+        /// Its name.
+        name: String,
+    },
+    /// A state exists with another type.
+    #[error("state `{name}`: expected `{expected}`, got `{got}`")]
+    StateType {
+        /// Its name.
+        name: String,
+        /// Type on the backend.
+        expected: TensorType,
+        /// Type asked for.
+        got: TensorType,
+    },
+    /// An input of the plan was not given.
+    #[error("plan `{plan}`: input `{name}` was not given")]
+    MissingInput {
+        /// Name of the plan.
+        plan: String,
+        /// Name of the input.
+        name: String,
+    },
+    /// An input has the wrong type.
+    #[error("plan `{plan}`: input `{name}`: expected `{expected}`, got `{got}`")]
+    InputType {
+        /// Name of the plan.
+        plan: String,
+        /// Name of the input.
+        name: String,
+        /// Type in the plan.
+        expected: TensorType,
+        /// Type given.
+        got: TensorType,
+    },
+    /// An integer input holds an index outside the table that it selects from.
+    #[error("plan `{plan}`: input `{name}`: index {value} at position {position}: expected 0..{bound}")]
+    IndexOutOfRange {
+        /// Name of the plan.
+        plan: String,
+        /// Name of the input.
+        name: String,
+        /// Position in the input.
+        position: usize,
+        /// The index.
+        value: i32,
+        /// Rows of the table.
+        bound: usize,
+    },
+    /// The plan has no output of this name.
+    #[error("plan `{plan}` has no output `{name}`")]
+    UnknownOutput {
+        /// Name of the plan.
+        plan: String,
+        /// Name of the output.
+        name: String,
+    },
+}
+
+/// A device with its states and compiled plans.
+pub trait Backend {
+    /// Name for messages and receipts, such as `cpu` or `reference`.
+    fn name(&self) -> String;
+
+    /// Compiles a plan, allocating (as zeros) states that do not exist yet.
+    fn compile(&mut self, plan: Plan) -> LocalFuture<'_, Result<ExecutableId, BackendError>>;
+
+    /// Creates or overwrites a state.
+    fn write_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), BackendError>;
+
+    /// Reads a state back.
+    fn read_state<'a>(&'a mut self, name: &'a str) -> LocalFuture<'a, Result<Tensor, BackendError>>;
+
+    /// Runs a plan with these inputs.
+    fn submit(&mut self, executable: ExecutableId, inputs: &[(&str, &Tensor)]) -> Result<(), BackendError>;
+
+    /// Reads an output of the plan's last run.
+    fn read_output<'a>(
+        &'a mut self,
+        executable: ExecutableId,
+        name: &'a str,
+    ) -> LocalFuture<'a, Result<Tensor, BackendError>>;
+}
+
+/// Finds and checks the inputs of a plan: present, of the right type, indices inside the tables that they select from.
+pub fn check_inputs<'a>(plan: &Plan, inputs: &[(&str, &'a Tensor)]) -> Result<Vec<&'a Tensor>, BackendError> {
+    let mut found = Vec::with_capacity(plan.inputs.len());
+    for port in &plan.inputs {
+        let (plan_name, name) = (plan.name.clone(), port.name.clone());
+        let Some((_, tensor)) = inputs.iter().find(|(n, _)| *n == port.name) else {
+            return Err(BackendError::MissingInput { plan: plan_name, name });
+        };
+        if *tensor.ty() != port.operand.ty {
+            let (expected, got) = (port.operand.ty.clone(), tensor.ty().clone());
+            return Err(BackendError::InputType { plan: plan_name, name, expected, got });
+        }
+        if let Some(bound) = index_bound(plan, port.operand.slot) {
+            let outside = |(_, id): &(usize, &i32)| **id < 0 || **id as usize >= bound;
+            if let Some((position, &value)) = tensor.i32s().iter().enumerate().find(outside) {
+                return Err(BackendError::IndexOutOfRange { plan: plan_name, name, position, value, bound });
+            }
+        }
+        found.push(*tensor);
+    }
+    Ok(found)
+}
+
+/// Rows of the smallest table that the integers in input slot `slot` select from.
+fn index_bound(plan: &Plan, slot: usize) -> Option<usize> {
+    use crate::ops::Op;
+    let bounds = plan.steps.iter().filter_map(|step| {
+        let reads = |i: usize| step.inputs[i].slot == slot;
+        match &step.op {
+            Op::Embed(_) if reads(0) => Some(step.inputs[1].ty.shape[0]),
+            Op::EmbedGrad(op) if reads(0) => Some(op.rows),
+            Op::HeadCrossEntropy(_) | Op::HeadCrossEntropyGrad(_) if reads(2) => {
+                Some(step.inputs[1].ty.shape[0])
+            }
+            _ => None,
+        }
+    });
+    bounds.min()
+}

@@ -1,1 +1,132 @@
-//! (under construction)
+//! The oracle: a plan interpreted step by step in f64, each op by its definition. Never optimized.
+
+use crate::backend::{Backend, BackendError, ExecutableId, LocalFuture, check_inputs};
+use crate::plan::{Plan, SlotKind};
+use crate::tensor::{DType, Data, Tensor, TensorType};
+use std::collections::BTreeMap;
+
+/// The f64 interpreter.
+#[derive(Debug, Default)]
+pub struct Reference {
+    states: BTreeMap<String, Tensor>,
+    plans: Vec<(Plan, BTreeMap<String, Tensor>)>,
+    poison: bool,
+}
+
+/// A tensor as the oracle computes it: floats in f64, everything else as it is.
+fn widen(tensor: &Tensor) -> Tensor {
+    match tensor.data() {
+        Data::F32(_) => Tensor::f64(tensor.shape(), tensor.to_f64()),
+        _ => tensor.clone(),
+    }
+}
+
+fn zeros(ty: &TensorType) -> Tensor {
+    match ty.dtype {
+        DType::F32 => Tensor::f64(&ty.shape, vec![0.0; ty.numel()]),
+        _ => Tensor::zeros(ty),
+    }
+}
+
+impl Reference {
+    /// An empty oracle.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Fills slots with NaN once their value is dead, so that a planner's mistake shows.
+    pub fn with_poison() -> Self {
+        Self { poison: true, ..Self::default() }
+    }
+
+    fn run(&mut self, index: usize, inputs: &[&Tensor]) -> BTreeMap<String, Tensor> {
+        let plan = &self.plans[index].0;
+        let mut slots: Vec<Option<Tensor>> = vec![None; plan.slots.len()];
+        for (port, tensor) in plan.inputs.iter().zip(inputs) {
+            slots[port.operand.slot] = Some(widen(tensor));
+        }
+        for port in &plan.states {
+            slots[port.operand.slot] = Some(self.states[&port.name].clone());
+        }
+        for step in &plan.steps {
+            let pairs = step.op.def().in_place();
+            let mut outputs: Vec<Tensor> = Vec::with_capacity(step.outputs.len());
+            for (result, operand) in step.outputs.iter().enumerate() {
+                outputs.push(match pairs.iter().find(|(r, _)| *r == result) {
+                    Some(_) => slots[operand.slot].clone().expect("an in-place operand is alive"),
+                    None => zeros(&operand.ty),
+                });
+            }
+            let operand =
+                |slot: usize| slots[slot].as_ref().expect("the planner places a value before its readers");
+            let operands: Vec<&Tensor> = step.inputs.iter().map(|o| operand(o.slot)).collect();
+            step.op.def().eval(&operands, &mut outputs);
+            for (operand, tensor) in step.outputs.iter().zip(outputs) {
+                slots[operand.slot] = Some(tensor);
+            }
+            if self.poison {
+                for &slot in &step.frees {
+                    let ty = slots[slot].as_ref().expect("a freed slot held a value").ty().clone();
+                    slots[slot] =
+                        (ty.dtype == DType::F32).then(|| Tensor::f64(&ty.shape, vec![f64::NAN; ty.numel()]));
+                }
+            }
+        }
+        let read = |slot: usize| slots[slot].clone().expect("ports are placed");
+        for port in &plan.states {
+            debug_assert!(matches!(plan.slots[port.operand.slot].kind, SlotKind::State(_)));
+            self.states.insert(port.name.clone(), read(port.operand.slot));
+        }
+        plan.outputs.iter().map(|port| (port.name.clone(), read(port.operand.slot))).collect()
+    }
+}
+
+impl Backend for Reference {
+    fn name(&self) -> String {
+        "reference".to_owned()
+    }
+
+    fn compile(&mut self, plan: Plan) -> LocalFuture<'_, Result<ExecutableId, BackendError>> {
+        for port in &plan.states {
+            let state = self.states.entry(port.name.clone()).or_insert_with(|| zeros(&port.operand.ty));
+            if *state.ty() != port.operand.ty {
+                let (name, expected, got) = (port.name.clone(), state.ty().clone(), port.operand.ty.clone());
+                return Box::pin(std::future::ready(Err(BackendError::StateType { name, expected, got })));
+            }
+        }
+        self.plans.push((plan, BTreeMap::new()));
+        Box::pin(std::future::ready(Ok(ExecutableId(self.plans.len() - 1))))
+    }
+
+    fn write_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), BackendError> {
+        if let Some(state) = self.states.get(name).filter(|state| state.ty() != tensor.ty()) {
+            let (expected, got) = (state.ty().clone(), tensor.ty().clone());
+            return Err(BackendError::StateType { name: name.to_owned(), expected, got });
+        }
+        self.states.insert(name.to_owned(), widen(tensor));
+        Ok(())
+    }
+
+    fn read_state<'a>(&'a mut self, name: &'a str) -> LocalFuture<'a, Result<Tensor, BackendError>> {
+        let found = self.states.get(name).cloned();
+        Box::pin(std::future::ready(
+            found.ok_or_else(|| BackendError::UnknownState { name: name.to_owned() }),
+        ))
+    }
+
+    fn submit(&mut self, executable: ExecutableId, inputs: &[(&str, &Tensor)]) -> Result<(), BackendError> {
+        let inputs = check_inputs(&self.plans[executable.0].0, inputs)?;
+        self.plans[executable.0].1 = self.run(executable.0, &inputs);
+        Ok(())
+    }
+
+    fn read_output<'a>(
+        &'a mut self,
+        executable: ExecutableId,
+        name: &'a str,
+    ) -> LocalFuture<'a, Result<Tensor, BackendError>> {
+        let (plan, outputs) = &self.plans[executable.0];
+        let unknown = || BackendError::UnknownOutput { plan: plan.name.clone(), name: name.to_owned() };
+        Box::pin(std::future::ready(outputs.get(name).cloned().ok_or_else(unknown)))
+    }
+}

@@ -1,0 +1,153 @@
+//! Muon (Jordan et al., kellerjordan.github.io/posts/muon): momentum, orthogonalization, update.
+//!
+//! * `nesterov_momentum`: `(m, g, clip[], mu[]) → (m, u)`: `m ← μ·m + clip·g` in place, `u = clip·g + μ·m`.
+//! * `newton_schulz`: `(u[r,c]) → o[r,c]`: `x = u/(‖u‖_F + 1e-7)` (transposed when `r > c`), five times
+//!   `a = x·xᵀ`, `x ← c₀·x + (c₁·a + c₂·a·a)·x`. The coefficients do not converge to 1: singular values end near 0.7–1.2.
+//! * `muon_apply`: `(w[r,c], o[r,c], lr_scale[]) → w` in place: `η = lr·lr_scale·√max(1, r/c)`,
+//!   `w ← (1 - lr·lr_scale·wd)·w - η·o`, or with `decay_first` off the update first and then the decay.
+
+use super::args::Args;
+use super::{OpDef, OpError};
+use crate::tensor::{Tensor, TensorType};
+
+/// Quintic coefficients, one application per iteration.
+pub const NEWTON_SCHULZ_COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
+
+/// Momentum with Nesterov look-ahead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NesterovMomentum;
+
+/// Approximate orthogonalization by Newton–Schulz iteration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewtonSchulz {
+    /// Number of iterations.
+    pub steps: usize,
+}
+
+/// Weight decay and update.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MuonApply {
+    /// Learning rate before the schedule's factor.
+    pub lr: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Decay before the update (all systems but PR #861).
+    pub decay_first: bool,
+}
+
+impl MuonApply {
+    /// Factors `(before, update, after)`: `w ← after·(before·w - update·o)`.
+    pub fn factors(&self, lr_scale: f64, rows: usize, cols: usize) -> (f64, f64, f64) {
+        let lr = self.lr * lr_scale;
+        let (decay, update) =
+            (1.0 - lr * self.weight_decay, lr * (rows as f64 / cols as f64).max(1.0).sqrt());
+        if self.decay_first { (decay, update, 1.0) } else { (1.0, update, decay) }
+    }
+}
+
+impl OpDef for NesterovMomentum {
+    fn name(&self) -> &'static str {
+        "nesterov_momentum"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let args = Args::new(self.name(), inputs, 4)?;
+        let ty = args.any_float(0)?;
+        args.float(1, &ty.shape)?;
+        args.single(2)?;
+        args.single(3)?;
+        Ok(vec![ty.clone(), ty])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
+        let (g, clip, mu) = (inputs[1].f64s(), inputs[2].item(), inputs[3].item());
+        let [m, u] = outputs else { unreachable!("two results") };
+        let (m, u) = (m.f64s_mut(), u.f64s_mut());
+        for i in 0..g.len() {
+            m[i] = mu * m[i] + clip * g[i];
+            u[i] = clip * g[i] + mu * m[i];
+        }
+    }
+
+    fn in_place(&self) -> &'static [(usize, usize)] {
+        &[(0, 0)]
+    }
+}
+
+/// `a·b` for row-major square-ish matrices `[r,k]·[k,c]`, or `a·bᵀ` with `b` stored `[c,k]`.
+fn product(a: &[f64], b: &[f64], [r, c, k]: [usize; 3], transposed: bool) -> Vec<f64> {
+    let mut y = vec![0.0; r * c];
+    for i in 0..r {
+        for j in 0..c {
+            y[i * c + j] =
+                (0..k).map(|l| a[i * k + l] * if transposed { b[j * k + l] } else { b[l * c + j] }).sum();
+        }
+    }
+    y
+}
+
+fn transpose(x: &[f64], rows: usize, cols: usize) -> Vec<f64> {
+    (0..cols * rows).map(|i| x[i % rows * cols + i / rows]).collect()
+}
+
+impl OpDef for NewtonSchulz {
+    fn name(&self) -> &'static str {
+        "newton_schulz"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let [r, c] = Args::new(self.name(), inputs, 1)?.matrix(0)?;
+        Ok(vec![TensorType::f32(&[r, c])])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
+        let [rows, cols] = [inputs[0].shape()[0], inputs[0].shape()[1]];
+        let (u, flip) = (inputs[0].f64s(), rows > cols);
+        let (r, c) = if flip { (cols, rows) } else { (rows, cols) };
+        let norm = u.iter().map(|x| x * x).sum::<f64>().sqrt() + 1e-7;
+        let mut x = if flip { transpose(u, rows, cols) } else { u.to_vec() };
+        x.iter_mut().for_each(|x| *x /= norm);
+        let [c0, c1, c2] = NEWTON_SCHULZ_COEFFICIENTS;
+        for _ in 0..self.steps {
+            let a = product(&x, &x, [r, r, c], true);
+            let aa = product(&a, &a, [r, r, r], false);
+            let b: Vec<f64> = a.iter().zip(&aa).map(|(a, aa)| c1 * a + c2 * aa).collect();
+            let bx = product(&b, &x, [r, c, r], false);
+            x.iter_mut().zip(&bx).for_each(|(x, bx)| *x = c0 * *x + bx);
+        }
+        let o = if flip { transpose(&x, r, c) } else { x };
+        outputs[0].f64s_mut().copy_from_slice(&o);
+    }
+
+    fn flops(&self, inputs: &[&TensorType]) -> u64 {
+        let (rows, cols) = (inputs[0].shape[0] as u64, inputs[0].shape[1] as u64);
+        let (r, c) = (rows.min(cols), rows.max(cols));
+        self.steps as u64 * 2 * (2 * r * r * c + r * r * r)
+    }
+}
+
+impl OpDef for MuonApply {
+    fn name(&self) -> &'static str {
+        "muon_apply"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let args = Args::new(self.name(), inputs, 3)?;
+        let [r, c] = args.matrix(0)?;
+        args.float(1, &[r, c])?;
+        args.single(2)?;
+        Ok(vec![TensorType::f32(&[r, c])])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
+        let [r, c] = [inputs[0].shape()[0], inputs[0].shape()[1]];
+        let (before, update, after) = self.factors(inputs[2].item(), r, c);
+        for (w, o) in outputs[0].f64s_mut().iter_mut().zip(inputs[1].f64s()) {
+            *w = after * (before * *w - update * o);
+        }
+    }
+
+    fn in_place(&self) -> &'static [(usize, usize)] {
+        &[(0, 0)]
+    }
+}
