@@ -1,0 +1,262 @@
+//! THE model: token ids to final hidden states, as nodes of a graph.
+//!
+//! Every published system is a configuration of this one definition; nothing here knows a backend, a phase or an
+//! optimizer. Weights are states of the graph; a weight may be quantized (then it is an operand type) or passed through
+//! fake quantization (then training sees the grid).
+
+use super::config::{Activation, Bigram, ModelConfig, Skips, Trigram};
+use super::params::{Keys, parameters};
+use crate::graph::{Graph, ValueId};
+use crate::ops::{
+    Add, AddScaled, Attention, ChannelAffine, Embed, FakeQuant, GatedSkip, HashBucket, HashKind,
+    LeakyReluSquared, Linear, OpError, QkNormRope, ResidualMix, RmsNorm, Row, ScaleBy, SmearGate, Xsa,
+};
+use crate::quant::fake::FakeQuantRule;
+use crate::tensor::{DType, TensorType};
+use std::collections::{BTreeMap, HashMap};
+
+/// How weights enter the graph; parameters not named are plain f32.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weights {
+    /// Operand types of quantized parameters.
+    pub dtypes: BTreeMap<String, DType>,
+    /// Fake quantization during training.
+    pub fake_quant: BTreeMap<String, FakeQuantRule>,
+}
+
+/// Extents of a run: `rows` windows of `seq` tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Windows.
+    pub rows: usize,
+    /// Tokens of a window.
+    pub seq: usize,
+}
+
+impl Window {
+    /// Tokens in all.
+    pub fn tokens(self) -> usize {
+        self.rows * self.seq
+    }
+}
+
+/// The model under construction in a graph.
+pub struct Gpt<'a> {
+    graph: &'a mut Graph,
+    config: &'a ModelConfig,
+    weights: &'a Weights,
+    window: Window,
+    shapes: HashMap<String, Vec<usize>>,
+    used: HashMap<String, ValueId>,
+    keys: Keys,
+}
+
+impl<'a> Gpt<'a> {
+    /// Prepares to append the model to `graph`. `config` has passed [`ModelConfig::check`].
+    pub fn new(graph: &'a mut Graph, config: &'a ModelConfig, weights: &'a Weights, window: Window) -> Self {
+        let shapes = parameters(config).into_iter().map(|p| (p.name, p.shape)).collect();
+        Self { graph, config, weights, window, shapes, used: HashMap::new(), keys: Keys::of(config.names) }
+    }
+
+    /// The state that holds a parameter.
+    pub fn parameter(&mut self, name: &str) -> ValueId {
+        let shape = self.shapes.get(name).expect("the model asks only for parameters that it owns").clone();
+        let dtype = self.weights.dtypes.get(name).copied().unwrap_or(DType::F32);
+        self.graph.state(name, TensorType { dtype, shape })
+    }
+
+    /// A parameter as the forward pass sees it: fake-quantized where training asks for that, once per graph.
+    fn weight(&mut self, name: &str) -> Result<ValueId, OpError> {
+        if let Some(&value) = self.used.get(name) {
+            return Ok(value);
+        }
+        let state = self.parameter(name);
+        let value = match self.weights.fake_quant.get(name) {
+            Some(&rule) => self.graph.apply(FakeQuant { rule }, &[state])?,
+            None => state,
+        };
+        self.used.insert(name.to_owned(), value);
+        Ok(value)
+    }
+
+    fn linear(&mut self, x: ValueId, name: &str) -> Result<ValueId, OpError> {
+        let w = self.weight(name)?;
+        self.graph.apply(Linear::NT, &[x, w])
+    }
+
+    /// The head's matrix `[v,d]`: the token embedding when tied.
+    pub fn head(&mut self) -> Result<ValueId, OpError> {
+        self.weight(if self.config.tied { "tok_emb.weight" } else { "lm_head.weight" })
+    }
+
+    /// Token ids `i32[n]` to normalized final hidden states `[n,d]`.
+    pub fn hidden(&mut self, tokens: ValueId) -> Result<ValueId, OpError> {
+        let config = self.config;
+        self.graph.scope("stem");
+        let x0 = self.stem(tokens)?;
+        let values = self.value_embedding(tokens)?;
+        let (mut x, mut skips) = (x0, Vec::new());
+        for layer in 0..config.layers {
+            if layer >= config.encoder_layers() {
+                if let Some(skip) = skips.pop().filter(|_| config.skips != Skips::None) {
+                    self.graph.scope(format!("skip.{layer}"));
+                    x = self.skip(x, skip, layer - config.encoder_layers())?;
+                }
+            }
+            x = self.block(layer, x, x0, values)?;
+            if layer < config.encoder_layers() {
+                skips.push(x);
+            }
+        }
+        self.graph.scope("head");
+        self.graph.apply(RmsNorm { scale: 1.0 }, &[x])
+    }
+
+    fn stem(&mut self, tokens: ValueId) -> Result<ValueId, OpError> {
+        let config = self.config;
+        let table = self.weight("tok_emb.weight")?;
+        let mut e = self.graph.apply(Embed, &[tokens, table])?;
+        if config.bigram != Bigram::None {
+            let kind = if config.bigram == Bigram::V1 { HashKind::BigramV1 } else { HashKind::BigramV2 };
+            let mut kinds = vec![kind];
+            if config.trigram == Trigram::P1019 {
+                kinds.push(HashKind::Trigram([36313, 27191, 51497]));
+            }
+            let hashed = self.hashed(self.keys.bigram, &kinds, config.bigram_buckets, tokens)?;
+            e = self.graph.apply(Add, &[e, hashed])?;
+        }
+        let multipliers = match config.trigram {
+            Trigram::S951 => Some([73856, 19349, 83492]),
+            Trigram::S1216 => Some([17291, 36313, 27191]),
+            Trigram::None | Trigram::P1019 => None,
+        };
+        if let Some(multipliers) = multipliers {
+            let kind = HashKind::Trigram(multipliers);
+            let hashed = self.hashed("trigram", &[kind], config.trigram_buckets, tokens)?;
+            e = self.graph.apply(Add, &[e, hashed])?;
+        }
+        let n = self.graph.apply(RmsNorm { scale: 1.0 }, &[e])?;
+        if !config.smear {
+            return Ok(n);
+        }
+        let gate = self.weight(&format!("{}.gate", self.keys.smear))?;
+        self.graph.apply(SmearGate { seq: self.window.seq }, &[n, gate])
+    }
+
+    /// Sum of the table rows that `kinds` select, projected and scaled as far as the table has those parameters.
+    fn hashed(
+        &mut self,
+        prefix: &str,
+        kinds: &[HashKind],
+        buckets: usize,
+        tokens: ValueId,
+    ) -> Result<ValueId, OpError> {
+        let table = self.weight(&format!("{prefix}.embed.weight"))?;
+        let mut sum = None;
+        for &kind in kinds {
+            let ids = self.graph.apply(HashBucket { kind, buckets, seq: self.window.seq }, &[tokens])?;
+            let rows = self.graph.apply(Embed, &[ids, table])?;
+            sum = Some(match sum {
+                Some(sum) => self.graph.apply(Add, &[sum, rows])?,
+                None => rows,
+            });
+        }
+        self.project_table(prefix, sum.expect("a table has at least one hash"))
+    }
+
+    fn project_table(&mut self, prefix: &str, mut rows: ValueId) -> Result<ValueId, OpError> {
+        let (proj, scale) = (format!("{prefix}.proj.weight"), format!("{prefix}.scale"));
+        if self.shapes.contains_key(&proj) {
+            rows = self.linear(rows, &proj)?;
+        }
+        if self.shapes.contains_key(&scale) {
+            let scale = self.weight(&scale)?;
+            rows = self.graph.apply(ScaleBy, &[rows, scale])?;
+        }
+        Ok(rows)
+    }
+
+    /// The value embedding shared by the layers that ask for it.
+    fn value_embedding(&mut self, tokens: ValueId) -> Result<Option<ValueId>, OpError> {
+        if self.config.ve_layers.is_empty() {
+            return Ok(None);
+        }
+        let table = self.weight("ve_shared.embed.weight")?;
+        let rows = self.graph.apply(Embed, &[tokens, table])?;
+        self.project_table("ve_shared", rows).map(Some)
+    }
+
+    fn skip(&mut self, x: ValueId, skip: ValueId, index: usize) -> Result<ValueId, OpError> {
+        let weights = self.weight("skip_weights")?;
+        let weight = self.graph.apply(Row { index }, &[weights])?;
+        if self.config.skips == Skips::Plain {
+            return self.graph.apply(AddScaled, &[x, weight, skip]);
+        }
+        let gates = self.weight("skip_gates")?;
+        let gate = self.graph.apply(Row { index }, &[gates])?;
+        self.graph.apply(GatedSkip, &[x, skip, weight, gate])
+    }
+
+    fn block(
+        &mut self,
+        layer: usize,
+        x: ValueId,
+        x0: ValueId,
+        values: Option<ValueId>,
+    ) -> Result<ValueId, OpError> {
+        let at = |leaf: &str| format!("blocks.{layer}.{leaf}");
+        let scale = if self.config.ln_scale { 1.0 / ((layer + 1) as f64).sqrt() } else { 1.0 };
+        self.graph.scope(at("attn"));
+        let mut x = x;
+        if self.config.resid_mix {
+            let mix = self.weight(&at("resid_mix"))?;
+            x = self.graph.apply(ResidualMix, &[x, x0, mix])?;
+        }
+        let u = self.graph.apply(RmsNorm { scale }, &[x])?;
+        let y = self.attention(layer, u, values)?;
+        let gain = self.weight(&at("attn_scale"))?;
+        let x = self.graph.apply(AddScaled, &[x, gain, y])?;
+        self.graph.scope(at("mlp"));
+        let u = self.graph.apply(RmsNorm { scale }, &[x])?;
+        let y = self.mlp(layer, u)?;
+        let gain = self.weight(&at("mlp_scale"))?;
+        self.graph.apply(AddScaled, &[x, gain, y])
+    }
+
+    fn attention(&mut self, layer: usize, u: ValueId, values: Option<ValueId>) -> Result<ValueId, OpError> {
+        let config = self.config;
+        let (heads, kv_heads, seq) = (config.heads, config.kv_heads, self.window.seq);
+        let at = |leaf: &str| format!("blocks.{layer}.attn.{leaf}");
+        let shared = |leaf: &str| format!("blocks.{}.attn.{leaf}", config.kv_owner(layer));
+        let q = self.linear(u, &at("c_q.weight"))?;
+        let k = self.linear(u, &shared("c_k.weight"))?;
+        let mut v = self.linear(u, &shared("c_v.weight"))?;
+        if let Some(j) = config.ve_layers.iter().position(|&l| l == layer) {
+            let scale = self.weight(&format!("ve_layer_scales.{j}"))?;
+            let base = values.expect("a model with value layers has a value embedding");
+            let extra = self.graph.apply(ScaleBy, &[base, scale])?;
+            v = self.graph.apply(Add, &[v, extra])?;
+        }
+        let gain = self.weight(&at("q_gain"))?;
+        let (rope_dims, base) = (config.rope_dims, config.rope_base_for(seq));
+        let q = self.graph.apply(QkNormRope { heads, seq, rope_dims, base }, &[q, gain])?;
+        let k = self.graph.apply(QkNormRope { heads: kv_heads, seq, rope_dims, base }, &[k])?;
+        let mut y = self.graph.apply(Attention { heads, kv_heads, seq }, &[q, k, v])?;
+        if layer + config.xsa_last_n >= config.layers {
+            y = self.graph.apply(Xsa { heads, kv_heads }, &[y, v])?;
+        }
+        self.linear(y, &at("proj.weight"))
+    }
+
+    fn mlp(&mut self, layer: usize, u: ValueId) -> Result<ValueId, OpError> {
+        let at = |leaf: &str| format!("blocks.{layer}.mlp.{leaf}");
+        let z = self.linear(u, &at(&format!("{}.weight", self.keys.up)))?;
+        let slope = if self.config.act == Activation::Relu2 { 0.0 } else { 0.5 };
+        let mut h = self.graph.apply(LeakyReluSquared { slope }, &[z])?;
+        if self.config.act == Activation::Leaky2Affine {
+            let (scale, bias) = (self.weight(&at("scale"))?, self.weight(&at("bias"))?);
+            h = self.graph.apply(ChannelAffine, &[h, scale, bias])?;
+        }
+        self.linear(h, &at(&format!("{}.weight", self.keys.down)))
+    }
+}

@@ -1,0 +1,78 @@
+//! The graphs that the phases of a model's life run: score, logits, gradients.
+//!
+//! Inputs are `tokens` and `targets` (`i32[n]`, `n = rows·seq`, target = next token). Gradients accumulate in states named
+//! `grad/<parameter>`, so that micro-batches and a collective can sit between them and the optimizer.
+
+use super::config::ModelConfig;
+use super::gpt::{Gpt, Weights, Window};
+use crate::autodiff::gradients;
+use crate::graph::Graph;
+use crate::ops::{Accumulate, HeadCrossEntropy, Linear, Mean, OpError, ScaleBy, Softcap};
+use crate::tensor::TensorType;
+
+/// Name of the state that accumulates a parameter's gradient.
+pub fn grad_name(parameter: &str) -> String {
+    format!("grad/{parameter}")
+}
+
+/// `tokens, targets → nll[n]` in nats.
+pub fn score_graph(config: &ModelConfig, weights: &Weights, window: Window) -> Result<Graph, OpError> {
+    let mut graph = Graph::new();
+    let nll = append_nll(&mut graph, config, weights, window)?;
+    graph.output("nll", nll);
+    Ok(graph)
+}
+
+/// `tokens → logits[n,v]`, softcapped.
+pub fn logits_graph(config: &ModelConfig, weights: &Weights, window: Window) -> Result<Graph, OpError> {
+    let mut graph = Graph::new();
+    let tokens = graph.input("tokens", TensorType::i32(&[window.tokens()]));
+    let mut gpt = Gpt::new(&mut graph, config, weights, window);
+    let x = gpt.hidden(tokens)?;
+    let head = gpt.head()?;
+    let z = graph.apply(Linear::NT, &[x, head])?;
+    let logits = graph.apply(Softcap { cap: config.softcap }, &[z])?;
+    graph.output("logits", logits);
+    Ok(graph)
+}
+
+/// `tokens, targets, share[], keep[] → loss[]`: the mean nll, and `grad/p ← keep·grad/p + share·∂loss/∂p` for every
+/// parameter in `wrt`. With `a` micro-batches, `share = 1/a`, and `keep` is 0 for the first and 1 for the others.
+pub fn gradient_graph(
+    config: &ModelConfig,
+    weights: &Weights,
+    window: Window,
+    wrt: &[String],
+) -> Result<Graph, OpError> {
+    let mut graph = Graph::new();
+    let nll = append_nll(&mut graph, config, weights, window)?;
+    let loss = graph.apply(Mean, &[nll])?;
+    graph.output("loss", loss);
+    let (share, keep) = (graph.scalar("share"), graph.scalar("keep"));
+    let shared = graph.apply(ScaleBy, &[loss, share])?;
+    let mut gpt = Gpt::new(&mut graph, config, weights, window);
+    let parameters: Vec<_> = wrt.iter().map(|name| gpt.parameter(name)).collect();
+    let grads = gradients(&mut graph, shared, &parameters)?;
+    graph.scope("accumulate");
+    for (name, grad) in wrt.iter().zip(grads) {
+        let Some(grad) = grad else { continue };
+        let state = graph.state(&grad_name(name), graph.ty(grad).clone());
+        let sum = graph.apply(Accumulate, &[state, grad, keep])?;
+        graph.assign(state, sum);
+    }
+    Ok(graph)
+}
+
+fn append_nll(
+    graph: &mut Graph,
+    config: &ModelConfig,
+    weights: &Weights,
+    window: Window,
+) -> Result<crate::graph::ValueId, OpError> {
+    let tokens = graph.input("tokens", TensorType::i32(&[window.tokens()]));
+    let targets = graph.input("targets", TensorType::i32(&[window.tokens()]));
+    let mut gpt = Gpt::new(graph, config, weights, window);
+    let x = gpt.hidden(tokens)?;
+    let head = gpt.head()?;
+    graph.apply(HeadCrossEntropy { softcap: config.softcap }, &[x, head, targets])
+}
