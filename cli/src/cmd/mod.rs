@@ -4,3 +4,4 @@ pub mod bench;
 pub mod first_run;
 pub mod inspect;
 pub mod plan;
+pub mod train;

@@ -9,9 +9,9 @@
 
 use super::clock::Used;
 use super::durable;
-use super::identity::hex;
 use super::trainer::Progress;
 use crate::data::Position;
+use crate::digest::hex;
 use crate::tensor::{Data, Tensor};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};

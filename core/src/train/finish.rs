@@ -119,7 +119,7 @@ pub fn assemble(
     origin: &Origin,
 ) -> Artifact {
     Artifact {
-        config: model.clone(),
+        config: ModelConfig { window: recipe.train_seq_len, ..model.clone() },
         tensors,
         tokenizer: tokenizer.map(Tokenizer::to_compact),
         tokenizer_identity: tokenizer.map(Tokenizer::identity),

@@ -3,10 +3,9 @@
 //! Two configurations that compute the same have the same identity, whichever file, flag or preset they came from.
 
 use super::recipe::Recipe;
+use crate::digest::sha256_hex;
 use crate::model::ModelConfig;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 
 /// Model and recipe as one JSON object with sorted keys.
 pub fn canonical(model: &ModelConfig, recipe: &Recipe) -> Value {
@@ -15,15 +14,7 @@ pub fn canonical(model: &ModelConfig, recipe: &Recipe) -> Value {
 
 /// SHA-256 (hex) of [`canonical`].
 pub fn config_hash(model: &ModelConfig, recipe: &Recipe) -> String {
-    hex(&Sha256::digest(canonical(model, recipe).to_string()))
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
+    sha256_hex(canonical(model, recipe).to_string().as_bytes())
 }
 
 fn sorted(value: &Value) -> Value {

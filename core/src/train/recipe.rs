@@ -335,7 +335,7 @@ impl Recipe {
 
     /// Real numbers with their limits. NaN lies in no range.
     fn ranges(&self) -> [(&'static str, f64, f64, f64); 21] {
-        const ANY: f64 = f32::MAX as f64;
+        const ANY: f64 = f64::MAX;
         [
             ("max_wallclock_seconds", self.max_wallclock_seconds, 0.0, 1e9),
             ("token_lr", self.token_lr, 0.0, ANY),

@@ -15,6 +15,7 @@ use super::trainer::{StepReport, Trainer};
 use super::validation::{Score, Validation};
 use crate::backend::Backend;
 use crate::data::TokenStream;
+use crate::digest::hex;
 use crate::model::ModelConfig;
 use crate::model::params::parameter_count;
 use crate::tokenizer::Tokenizer;
@@ -302,7 +303,7 @@ impl Run<'_, '_> {
         self.sink.event(&Event::Artifact {
             path: path.display().to_string(),
             bytes,
-            content_hash: super::identity::hex(&artifact.content_hash()),
+            content_hash: hex(&artifact.content_hash()),
             weights: source.name(),
             used: self.clock.used(),
         });
