@@ -27,7 +27,7 @@ use thiserror::Error;
 /// Every setting can come from a preset, a TOML file (`--config`), the environment (the challenge's names, such as SEED,
 /// ITERATIONS, MATRIX_LR), a flag, or `--set KEY=VALUE`; later ones win. `--print-config` lists all of them with their origin.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "golf-train", version)]
+#[command(name = "golf-train", version, args_override_self = true)]
 pub struct TrainArgs {
     /// Model and recipe to start from: tiny, nano, or a published system
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(presets::names()))]
