@@ -25,9 +25,7 @@ impl OpDef for FakeQuant {
     }
 
     fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
-        let k = inputs[0].shape()[1];
-        let rows = inputs[0].f64s().chunks_exact(k).zip(outputs[0].f64s_mut().chunks_exact_mut(k));
-        rows.for_each(|(w, y)| self.rule.apply_row(w, y));
+        self.rule.apply(inputs[0].shape()[1], inputs[0].f64s(), outputs[0].f64s_mut());
     }
 
     fn grad(&self, _graph: &mut Graph, site: &Site<'_>) -> Result<Vec<Option<ValueId>>, OpError> {
