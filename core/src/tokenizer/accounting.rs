@@ -9,8 +9,8 @@
 //! without a space at its very start: that is the dummy prefix, or a space that the byte table never charges
 //! after BOS. Normalization itself may change the text, which is why the raw length is reported beside it.
 
-use super::encode::Encoding;
 use super::Tokenizer;
+use super::encode::Encoding;
 
 /// Byte counts of one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -95,11 +95,7 @@ impl Description {
 }
 
 /// Every sequence whose full decomposition is that of `composite`, at most `limit` of them.
-fn spellings(
-    composite: char,
-    variants: &BTreeMap<char, Vec<char>>,
-    limit: usize,
-) -> Option<Vec<String>> {
+fn spellings(composite: char, variants: &BTreeMap<char, Vec<char>>, limit: usize) -> Option<Vec<String>> {
     let mut spellings = vec![String::new()];
     for part in std::iter::once(composite).nfkd() {
         let alone = [part];
@@ -173,8 +169,7 @@ pub(crate) fn read_rules(reader: &mut Reader) -> Result<Vec<Rule>, CompactError>
     let (folded, single) = (with_targets(folded)?, with_targets(single)?);
     let composites = read_set(reader, "composites")?;
     let offset = reader.at;
-    let too_many =
-        |got| CompactError::OutOfRange { field: "rules", offset, limit: MAX_RULES as u64, got };
+    let too_many = |got| CompactError::OutOfRange { field: "rules", offset, limit: MAX_RULES as u64, got };
     let predicted = Description { derived, folded, single, composites }.predict();
     let mut rules = predicted.ok_or_else(|| too_many(MAX_RULES as u64 + 1))?;
     for source in read_sources(reader, "explicit rules")? {
@@ -188,7 +183,8 @@ pub(crate) fn read_rules(reader: &mut Reader) -> Result<Vec<Rule>, CompactError>
         return Err(too_many(rules.len() as u64));
     }
     let saved = if rules.is_empty() { None } else { Some(reader.bytes("rules digest", DIGEST_BYTES)?) };
-    if saved.is_some_and(|saved| saved != digest(rules.iter().map(|(source, target)| (&**source, &**target)))) {
+    if saved.is_some_and(|saved| saved != digest(rules.iter().map(|(source, target)| (&**source, &**target))))
+    {
         return Err(CompactError::RulesDigest);
     }
     Ok(rules.into_iter().map(|(source, target)| Rule { source, target }).collect())
@@ -228,8 +224,7 @@ fn read_set(reader: &mut Reader, field: &'static str) -> Result<BTreeSet<char>, 
         let offset = reader.at;
         let start = after + reader.number(field, LAST_CHARACTER)?;
         after = start + reader.number(field, LAST_CHARACTER)? + 1;
-        let out_of_range =
-            |got| CompactError::OutOfRange { field, offset, limit: LAST_CHARACTER, got };
+        let out_of_range = |got| CompactError::OutOfRange { field, offset, limit: LAST_CHARACTER, got };
         if after > LAST_CHARACTER + 1 {
             return Err(out_of_range(after - 1));
         }
