@@ -8,16 +8,22 @@ use golf_core::import::{
     import_file,
 };
 use golf_core::model::ModelConfig;
+use golf_core::model::config::{Activation, Trigram};
 
-/// The artifact `name`, or `None` (said on stderr) where the shared fixtures are not there.
-fn artifact(name: &str) -> Option<ImportedFile> {
+/// The fixture `name`, or `None` (said on stderr) where the shared fixtures are not there.
+fn shared(name: &str) -> Option<PathBuf> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let shared = std::env::var_os("GOLF_SHARED").map_or_else(beside, PathBuf::from);
-    let path = shared.join("artifacts").join(name);
+    let path = shared.join(name);
     if !path.exists() {
         eprintln!("skipped: no `{name}` in `{}`; set GOLF_SHARED", shared.display());
         return None;
     }
+    Some(path)
+}
+
+fn artifact(name: &str) -> Option<ImportedFile> {
+    let path = shared(&format!("artifacts/{name}"))?;
     Some(import_file(&path, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}")))
 }
 
@@ -101,4 +107,45 @@ fn nolanvild_reads_the_same_model_from_both_files() {
         ..Default::default()
     };
     assert_eq!(config, sizes);
+}
+
+/// Every published system in miniature: what the names and shapes cannot say is assumed, all else must come out.
+#[test]
+fn configurations_of_every_golden_system_are_derived_from_their_parameters() {
+    let Some(golden) = shared("golden") else { return };
+    let mut checked = 0;
+    for entry in std::fs::read_dir(golden).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        let case: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let Some(config) = case.get("config").cloned() else { continue };
+        let config: ModelConfig = serde_json::from_value(config).unwrap();
+        let bytes = std::fs::read(path.with_extension("safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let parameter = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
+            Some((name.strip_prefix("param/")?.to_owned(), view.shape().to_vec()))
+        };
+        let parameters: Vec<_> = file.iter().filter_map(parameter).collect();
+        let assume = Assumptions {
+            act: if config.act == Activation::Leaky2Affine { Activation::Relu2 } else { config.act },
+            trigram: if config.trigram == Trigram::None { Trigram::S951 } else { config.trigram },
+            ve_layers: (!config.ve_layers.is_empty()).then(|| config.ve_layers.clone()),
+            kv_share: None,
+            xsa_last_n: config.xsa_last_n,
+            rope_dims: Some(config.rope_dims),
+            rope_base: config.rope_base,
+            rope_ntk: config.rope_ntk,
+            rope_train_len: config.rope_train_len,
+            ln_scale: config.ln_scale,
+            softcap: config.softcap,
+            q_gain: config.q_gain,
+        };
+        let derived =
+            derive(&parameters, &assume).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(derived, config, "{}", path.display());
+        checked += 1;
+    }
+    assert!(checked >= 9, "only {checked} cases");
 }
