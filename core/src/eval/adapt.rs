@@ -92,7 +92,6 @@ pub struct AdaptOptions {
     /// Limit of the global gradient norm over the trainable parameters; 0 is off.
     pub clip: f64,
     /// Fake quantization of weights while adapting (PR #1216); scoring never has it.
-    #[serde(skip)]
     pub fake_quant: BTreeMap<String, FakeQuantRule>,
 }
 
