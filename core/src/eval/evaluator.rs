@@ -34,12 +34,13 @@ use super::coverage::{Coverage, CoverageError};
 use super::engine::Engine;
 use super::error::EvalError;
 use super::receipt::{
-    ChunkRecord, Marks, Method, Receipt, RunRecord, Source, WindowRecord, first_link, hex, link,
+    ChunkRecord, Marks, Method, Receipt, RunRecord, Source, WindowRecord, first_link, link,
 };
 use super::resume::{ResumeError, Snapshot};
 use super::weights::ModelWeights;
 use super::windows::{WindowPlan, WindowRule, WindowSpan, document_starts};
 use crate::backend::Backend;
+use crate::digest::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};

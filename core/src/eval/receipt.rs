@@ -11,6 +11,7 @@ use super::adapt::AdaptOptions;
 use super::bpb::{Totals, bits_per_byte};
 use super::coverage::Coverage;
 use super::windows::WindowRule;
+use crate::digest::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -282,11 +283,6 @@ pub enum ReceiptError {
         /// As stored.
         got: String,
     },
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn hash_json<T: Serialize>(previous: &str, value: &T) -> String {

@@ -6,6 +6,7 @@
 //! uninterrupted one, bit for bit, on a deterministic backend.
 
 use super::receipt::{ChunkRecord, RunRecord, first_link, link};
+use crate::digest::hex;
 use crate::tensor::{Data, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -187,7 +188,7 @@ fn digest<'t>(json: &str, tensors: impl Iterator<Item = (&'t str, &'t TensorView
         hash.update(format!("{:?}{:?}", view.dtype(), view.shape()));
         hash.update(view.data());
     }
-    super::receipt::hex(&hash.finalize())
+    hex(&hash.finalize())
 }
 
 /// Name of the first field in which two descriptions differ.
