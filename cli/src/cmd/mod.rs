@@ -1,6 +1,9 @@
 //! One file per command.
 
 pub mod bench;
+pub mod eval;
 pub mod first_run;
+pub mod import;
 pub mod inspect;
+pub mod load;
 pub mod plan;
