@@ -1,7 +1,7 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, plan};
+use golf_cli::cmd::{bench, eval, import, inspect, plan};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -17,6 +17,12 @@ struct Cli {
 enum Command {
     /// Time scoring and training steps
     Bench(bench::BenchArgs),
+    /// Score a model honestly (same as `golf-eval`)
+    Eval(Box<eval::EvalArgs>),
+    /// Turn a torch file or safetensors into an artifact, without running any pickle
+    Import(import::ImportArgs),
+    /// Show what an artifact is made of
+    Inspect(inspect::InspectArgs),
     /// Show the plan that a model runs
     Plan(plan::PlanArgs),
 }
@@ -24,6 +30,9 @@ enum Command {
 fn main() -> ExitCode {
     finish(match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
     })
 }

@@ -1,7 +1,10 @@
 //! One file per command.
 
 pub mod bench;
+pub mod eval;
 pub mod first_run;
+pub mod import;
 pub mod inspect;
+pub mod load;
 pub mod plan;
 pub mod train;
