@@ -64,8 +64,7 @@ fn four_micro_batches_are_one_batch() {
 fn the_exponential_average_is_that_of_the_weights_after_each_step() {
     let (model, base) = nano();
     for start in [EmaStart::Initial, EmaStart::FirstStep] {
-        let recipe =
-            Recipe { ema_start: start, ema_decay: 0.75, qat: Qat::Never, ..base.clone() };
+        let recipe = Recipe { ema_start: start, ema_decay: 0.75, qat: Qat::Never, ..base.clone() };
         let after: Vec<_> = (0..4).map(|steps| train(&model, &recipe, steps).0).collect();
         for param in parameters(&model) {
             let at = |step: usize| after[step][&param.name].to_f64();

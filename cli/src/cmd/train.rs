@@ -144,7 +144,9 @@ pub enum StartError {
         source: TokenizerError,
     },
     /// A tokenizer larger than the vocabulary.
-    #[error("tokenizer `{path}` has {got} pieces: expected at most the vocabulary of {vocab}\nhint: do not set `vocab`, the tokenizer does")]
+    #[error(
+        "tokenizer `{path}` has {got} pieces: expected at most the vocabulary of {vocab}\nhint: do not set `vocab`, the tokenizer does"
+    )]
     Vocabulary {
         /// The file.
         path: String,
@@ -299,7 +301,8 @@ fn open_data(
 
 fn output_folder(resolved: &Resolved) -> PathBuf {
     let run = &resolved.config.run;
-    let name = || run.run_id.clone().unwrap_or_else(|| format!("{}-{}", resolved.preset, &resolved.hash()[..8]));
+    let name =
+        || run.run_id.clone().unwrap_or_else(|| format!("{}-{}", resolved.preset, &resolved.hash()[..8]));
     run.out.as_ref().map_or_else(|| Path::new("runs").join(name()), PathBuf::from)
 }
 

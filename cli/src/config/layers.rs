@@ -61,8 +61,7 @@ pub(super) struct Layers {
 impl Layers {
     pub fn new(base: &Config, preset: Source) -> Layers {
         let values = serde_json::to_value(base).expect("a configuration has a JSON form");
-        let source =
-            |key: &str| if key.starts_with("run.") { Source::Default } else { preset.clone() };
+        let source = |key: &str| if key.starts_with("run.") { Source::Default } else { preset.clone() };
         let sources = SETTINGS.iter().map(|s| (s.key, source(s.key))).collect();
         Layers { values, sources }
     }

@@ -35,16 +35,24 @@ fn the_table_lists_exactly_the_fields_of_the_configuration() {
 
 #[test]
 fn the_command_line_beats_the_environment_beats_the_file_beats_the_preset() {
-    let (_folder, path) = file("preset = \"pr549\"\niterations = 100\n[recipe]\nmatrix_lr = 1\nscalar_lr = 0.5\n[model]\nve_layers = [3, 4]\n");
+    let (_folder, path) = file(
+        "preset = \"pr549\"\niterations = 100\n[recipe]\nmatrix_lr = 1\nscalar_lr = 0.5\n[model]\nve_layers = [3, 4]\n",
+    );
     let mut given = Given { file: Some(path.clone()), ..Given::default() };
     let from_file = resolve(&given).unwrap();
     assert_eq!((from_file.config.recipe.iterations, from_file.config.recipe.matrix_lr), (100, 1.0));
-    assert_eq!((from_file.config.model.bigram_buckets, &from_file.config.model.ve_layers[..]), (1536, &[3, 4][..]));
+    assert_eq!(
+        (from_file.config.model.bigram_buckets, &from_file.config.model.ve_layers[..]),
+        (1536, &[3, 4][..])
+    );
     given.env = [("ITERATIONS", "200"), ("MATRIX_LR", "2")].map(|(k, v)| (k.into(), v.into())).into();
     given.flags = vec![flag("iterations", "300")];
     let all = resolve(&given).unwrap();
     let recipe = &all.config.recipe;
-    assert_eq!((recipe.iterations, recipe.matrix_lr, recipe.scalar_lr, recipe.token_lr), (300, 2.0, 0.5, 0.035));
+    assert_eq!(
+        (recipe.iterations, recipe.matrix_lr, recipe.scalar_lr, recipe.token_lr),
+        (300, 2.0, 0.5, 0.035)
+    );
     let lines = all.lines(false);
     assert!(lines.contains(&"iterations = 300  (flag --set iterations)".to_owned()), "{lines:?}");
     assert!(lines.contains(&"matrix_lr = 2.0  (env MATRIX_LR)".to_owned()), "{lines:?}");
@@ -66,7 +74,10 @@ fn the_named_preset_beats_the_files() {
 fn unknown_keys_are_errors_with_the_closest_known_one() {
     let given = Given { flags: vec![flag("matrix_rl", "0.1")], ..Given::default() };
     let message = resolve(&given).unwrap_err().to_string();
-    assert_eq!(message, "unknown setting `matrix_rl` (flag --set matrix_rl)\nhint: did you mean `matrix_lr`?");
+    assert_eq!(
+        message,
+        "unknown setting `matrix_rl` (flag --set matrix_rl)\nhint: did you mean `matrix_lr`?"
+    );
     let (_folder, path) = file("[model]\nlayer = 3\n");
     let given = Given { file: Some(path), ..Given::default() };
     assert!(resolve(&given).unwrap_err().to_string().contains("did you mean `model.layers`?"));
@@ -87,7 +98,10 @@ fn values_of_another_type_are_errors_that_say_where() {
     ] {
         let given = Given { flags: vec![flag(key, value)], ..Given::default() };
         let message = resolve(&given).unwrap_err().to_string();
-        assert!(message.contains(expected) && message.contains("--set") && message.contains(value), "{message}");
+        assert!(
+            message.contains(expected) && message.contains("--set") && message.contains(value),
+            "{message}"
+        );
     }
 }
 
@@ -102,8 +116,7 @@ fn the_challenges_names_mean_what_they_mean_there() {
         ("TIED_EMBED_LR", "0.07"),
         ("EMA_ENABLED", "1"),
     ];
-    let given =
-        Given { env: env.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), ..Given::default() };
+    let given = Given { env: env.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), ..Given::default() };
     let config = resolve(&given).unwrap().config;
     assert_eq!((config.model.dim, config.model.hidden, config.model.tied), (256, 768, false));
     assert_eq!((config.recipe.train_batch_tokens, config.recipe.token_lr), (65_536, 0.07));

@@ -236,7 +236,8 @@ impl Checkpoint {
         let container = |source| CheckpointError::Container { path: path.to_path_buf(), source };
         let mut views = Vec::with_capacity(raw.len());
         for tensor in &raw {
-            let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes).map_err(container)?;
+            let view =
+                TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes).map_err(container)?;
             views.push((tensor.name.as_str(), view));
         }
         safetensors::serialize(views, Some(metadata)).map_err(container)

@@ -117,7 +117,8 @@ mod tests {
         let now = Rc::new(Cell::new(0u64));
         let source = now.clone();
         let earlier = Used { train: 5.0, ..Used::default() };
-        let mut clock = BudgetClock::with_source(earlier, Box::new(move || Duration::from_millis(source.get())));
+        let mut clock =
+            BudgetClock::with_source(earlier, Box::new(move || Duration::from_millis(source.get())));
         let advance = |ms: u64| now.set(now.get() + ms);
         advance(100);
         clock.enter(Phase::Train);

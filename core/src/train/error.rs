@@ -63,7 +63,9 @@ pub enum TrainError {
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// The loss or the gradient norm is not finite.
-    #[error("step {step}: {what} is {value}; the first non-finite tensor is {tensor}\nhint: lower the learning rates, or clip (`grad_clip_norm`); the last checkpoint is unharmed")]
+    #[error(
+        "step {step}: {what} is {value}; the first non-finite tensor is {tensor}\nhint: lower the learning rates, or clip (`grad_clip_norm`); the last checkpoint is unharmed"
+    )]
     NotFinite {
         /// Step, from 0.
         step: u64,

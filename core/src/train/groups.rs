@@ -39,9 +39,9 @@ pub fn optimizer(config: &ModelConfig, recipe: &Recipe) -> Optimizer {
         epsilon: recipe.adam_eps,
         weight_decay: recipe.adam_weight_decay,
     };
-    let muon =
-        Rule::Muon { weight_decay: recipe.muon_weight_decay, decay_first: recipe.muon_decay_first };
-    let mut optimizer = Optimizer { groups: Vec::new(), clip: recipe.grad_clip_norm, counted_only: Vec::new() };
+    let muon = Rule::Muon { weight_decay: recipe.muon_weight_decay, decay_first: recipe.muon_decay_first };
+    let mut optimizer =
+        Optimizer { groups: Vec::new(), clip: recipe.grad_clip_norm, counted_only: Vec::new() };
     for param in parameters(config) {
         let (rule, lr) = match place(config, recipe, &param) {
             Place::Muon(lr) => (&muon, lr),
@@ -105,7 +105,11 @@ mod tests {
                 let optimizer = optimizer(&preset.model, &preset.recipe);
                 let listed = optimizer.parameters();
                 let unique: BTreeSet<&String> = listed.iter().collect();
-                assert_eq!((unique.len(), listed.len()), (listed.len(), parameters(&preset.model).len()), "{name}");
+                assert_eq!(
+                    (unique.len(), listed.len()),
+                    (listed.len(), parameters(&preset.model).len()),
+                    "{name}"
+                );
             }
         }
     }

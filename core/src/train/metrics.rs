@@ -51,7 +51,11 @@ pub enum Event {
         version: String,
         train_tokens: u64,
     },
-    Resume { step: u64, train_ms: f64, path: String },
+    Resume {
+        step: u64,
+        train_ms: f64,
+        path: String,
+    },
     Step {
         step: u64,
         iterations: u64,
@@ -63,7 +67,9 @@ pub enum Event {
         train_ms: f64,
         fake_quant: bool,
     },
-    FakeQuant { step: u64 },
+    FakeQuant {
+        step: u64,
+    },
     Validation {
         step: u64,
         iterations: u64,
@@ -73,12 +79,39 @@ pub enum Event {
         bytes: Option<u64>,
         train_ms: f64,
     },
-    Checkpoint { step: u64, path: String, bytes: u64 },
-    Warning { step: u64, message: String },
-    Interrupted { step: u64, train_ms: f64 },
-    Stop { step: u64, iterations: u64, reason: StopReason, train_ms: f64 },
-    Artifact { path: String, bytes: u64, content_hash: String, weights: &'static str, used: Used },
-    Final { loss: f64, bpb: Option<f64>, tokens: usize, bytes: Option<u64>, used: Used },
+    Checkpoint {
+        step: u64,
+        path: String,
+        bytes: u64,
+    },
+    Warning {
+        step: u64,
+        message: String,
+    },
+    Interrupted {
+        step: u64,
+        train_ms: f64,
+    },
+    Stop {
+        step: u64,
+        iterations: u64,
+        reason: StopReason,
+        train_ms: f64,
+    },
+    Artifact {
+        path: String,
+        bytes: u64,
+        content_hash: String,
+        weights: &'static str,
+        used: Used,
+    },
+    Final {
+        loss: f64,
+        bpb: Option<f64>,
+        tokens: usize,
+        bytes: Option<u64>,
+        used: Used,
+    },
 }
 
 /// Receives events in order.
@@ -113,7 +146,9 @@ impl Event {
         let bits = |bpb: Option<f64>| bpb.map(|b| format!(" val_bpb:{b:.4}")).unwrap_or_default();
         match self {
             Event::Start { config_hash, parameters, backend, train_tokens, .. } => {
-                format!("model_params:{parameters} train_tokens:{train_tokens} device:{backend} config:{config_hash}")
+                format!(
+                    "model_params:{parameters} train_tokens:{train_tokens} device:{backend} config:{config_hash}"
+                )
             }
             Event::Resume { step, train_ms, path } => {
                 format!("resumed: step:{step} train_time:{train_ms:.0}ms from `{path}`")
@@ -134,9 +169,13 @@ impl Event {
                 format!("interrupted: saved step:{step} train_time:{train_ms:.0}ms")
             }
             Event::Stop { step, iterations, reason, train_ms } => match reason {
-                StopReason::Iterations => format!("done: step:{step}/{iterations} train_time:{train_ms:.0}ms"),
+                StopReason::Iterations => {
+                    format!("done: step:{step}/{iterations} train_time:{train_ms:.0}ms")
+                }
                 StopReason::WallclockCap => {
-                    format!("stopping_early: wallclock_cap train_time:{train_ms:.0}ms step:{step}/{iterations}")
+                    format!(
+                        "stopping_early: wallclock_cap train_time:{train_ms:.0}ms step:{step}/{iterations}"
+                    )
                 }
             },
             Event::Artifact { path, bytes, weights, .. } => {
@@ -165,7 +204,11 @@ mod tests {
             fake_quant: false,
         };
         assert_eq!(step.log_line(), "step:200/20000 train_loss:2.3457 train_time:9750ms step_avg:48.75ms");
-        assert!(step.json().starts_with(r#"{"schema_version":1,"event":"step","step":200,"#), "{}", step.json());
+        assert!(
+            step.json().starts_with(r#"{"schema_version":1,"event":"step","step":200,"#),
+            "{}",
+            step.json()
+        );
         let validation = Event::Validation {
             step: 0,
             iterations: 5,

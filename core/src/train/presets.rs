@@ -16,7 +16,9 @@
 //! Live weights are f32 either way; of the bf16 defects, `as_published` reproduces the averages' alone.
 //! Sources: openai/parameter-golf, the baseline of 2026-03-17 and PRs #264, #549, #585, #861, #951, #1216.
 
-use super::recipe::{EmaStart, Projections, Qat, QatScope, Recipe, Tables, TttOptimizer, TttOrder, WarmdownEnd};
+use super::recipe::{
+    EmaStart, Projections, Qat, QatScope, Recipe, Tables, TttOptimizer, TttOrder, WarmdownEnd,
+};
 use crate::model::config::{Activation, Bigram};
 use crate::model::init::Init;
 use crate::model::{ModelConfig, presets};
@@ -83,7 +85,14 @@ fn published(name: &str) -> Option<(Recipe, Vec<&'static str>)> {
         warmdown_iters: 3000,
         ..base.clone()
     };
-    let faster = Recipe { token_lr: 0.035, matrix_lr: 0.025, scalar_lr: 0.025, ema_enabled: true, warmdown_iters: 3500, ..muon.clone() };
+    let faster = Recipe {
+        token_lr: 0.035,
+        matrix_lr: 0.025,
+        scalar_lr: 0.025,
+        ema_enabled: true,
+        warmdown_iters: 3500,
+        ..muon.clone()
+    };
     let s1216 = Recipe {
         seed: 42,
         ema_enabled: true,
@@ -122,9 +131,15 @@ fn published(name: &str) -> Option<(Recipe, Vec<&'static str>)> {
                 },
                 ExportRecipe::S585,
             ),
-            vec!["its early QAT never ran", "it chose between EMA and SWA by validation; every log chose EMA, as here"],
+            vec![
+                "its early QAT never ran",
+                "it chose between EMA and SWA by validation; every log chose EMA, as here",
+            ],
         ),
-        "pr861" => (exported(pr861(&faster), ExportRecipe::S861), vec!["its rate never decays, so its QAT never ran"]),
+        "pr861" => (
+            exported(pr861(&faster), ExportRecipe::S861),
+            vec!["its rate never decays, so its QAT never ran"],
+        ),
         "pr951" => (
             exported(pr951(&muon), ExportRecipe::S951),
             vec![
@@ -348,7 +363,9 @@ mod tests {
         let both = |name| [false, true].map(|p| preset(name, p).expect("a preset").recipe);
         let [sound, broken] = both("pr951");
         assert!(sound.train_trigram && !sound.ema_bf16_tables && sound.ttt_order == TttOrder::ScoreFirst);
-        assert!(!broken.train_trigram && broken.ema_bf16_tables && broken.ttt_order == TttOrder::TrainThenScore);
+        assert!(
+            !broken.train_trigram && broken.ema_bf16_tables && broken.ttt_order == TttOrder::TrainThenScore
+        );
         let [sound, broken] = both("pr585");
         assert_eq!((sound.qat, broken.qat), (Qat::LrScale, Qat::Never));
         let [sound, broken] = both("pr861");

@@ -321,8 +321,7 @@ impl Recipe {
         }
         let take = self.grad_accum_steps * self.train_seq_len;
         if !self.train_batch_tokens.is_multiple_of(take) {
-            let expected =
-                format!("a multiple of grad_accum_steps × train_seq_len = {take}");
+            let expected = format!("a multiple of grad_accum_steps × train_seq_len = {take}");
             return fail("train_batch_tokens", &expected, self.train_batch_tokens.to_string());
         }
         let rows = self.take_tokens() / self.train_seq_len;

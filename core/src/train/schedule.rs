@@ -96,7 +96,9 @@ mod tests {
 
     #[test]
     fn momentum_warms_up_linearly() {
-        for (step, value) in [(0, 0.92), (1, 0.920_046_666_666_666_7), (750, 0.955), (1500, 0.99), (9000, 0.99)] {
+        for (step, value) in
+            [(0, 0.92), (1, 0.920_046_666_666_666_7), (750, 0.955), (1500, 0.99), (9000, 0.99)]
+        {
             assert!((momentum_at(step, 0.92, 0.99, 1500) - value).abs() < 1e-15, "step {step}");
         }
     }

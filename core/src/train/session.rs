@@ -108,7 +108,14 @@ pub async fn run(
     let origin = Origin { config_hash: hash, data: job.train.identity() };
     let trainer = Trainer::new(backend, &job.model, &job.recipe).await?;
     let found = find(&job, &origin, sink)?;
-    let mut run = Run { clock: BudgetClock::system(Used::default()), saved: None, last_save_ms: 0.0, trainer, origin, sink };
+    let mut run = Run {
+        clock: BudgetClock::system(Used::default()),
+        saved: None,
+        last_save_ms: 0.0,
+        trainer,
+        origin,
+        sink,
+    };
     if let Some((path, checkpoint)) = found {
         run.resume(&mut job, &path, checkpoint).await?;
     }
@@ -259,8 +266,7 @@ impl Run<'_, '_> {
     async fn validate(&mut self, job: &mut Job<'_>, step: u64) -> Result<(), TrainError> {
         let Some(validation) = &mut job.validation else { return Ok(()) };
         self.clock.enter(Phase::Evaluate);
-        let Score { loss, bpb, tokens, bytes } =
-            validation.score(self.trainer.backend(), &job.model).await?;
+        let Score { loss, bpb, tokens, bytes } = validation.score(self.trainer.backend(), &job.model).await?;
         self.clock.stop();
         let (iterations, train_ms) = (job.recipe.iterations, self.clock.train_ms());
         self.sink.event(&Event::Validation { step, iterations, loss, bpb, tokens, bytes, train_ms });

@@ -138,7 +138,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// Puts back what [`Trainer::snapshot`] and [`Trainer::progress`] gave, in full.
-    pub async fn restore(&mut self, states: &[(String, Tensor)], progress: Progress) -> Result<(), TrainError> {
+    pub async fn restore(
+        &mut self,
+        states: &[(String, Tensor)],
+        progress: Progress,
+    ) -> Result<(), TrainError> {
         for (name, tensor) in states {
             self.backend.write_state(name, tensor)?;
         }
@@ -257,7 +261,8 @@ impl<'a> Trainer<'a> {
                 return self.restart_average();
             }
             self.recipe.ema_decay
-        } else if lr_scale < self.recipe.swa_below && self.progress.step.is_multiple_of(self.recipe.swa_every) {
+        } else if lr_scale < self.recipe.swa_below && self.progress.step.is_multiple_of(self.recipe.swa_every)
+        {
             count as f64 / (count + 1) as f64
         } else {
             return Ok(());

@@ -63,7 +63,11 @@ impl Validation {
     }
 
     /// Scores the weights that `backend` holds.
-    pub async fn score(&mut self, backend: &mut dyn Backend, model: &ModelConfig) -> Result<Score, TrainError> {
+    pub async fn score(
+        &mut self,
+        backend: &mut dyn Backend,
+        model: &ModelConfig,
+    ) -> Result<Score, TrainError> {
         let window = Window { rows: self.rows_per_run, seq: self.seq };
         let executable = match self.executable {
             Some(executable) => executable,

@@ -52,7 +52,17 @@ impl Output {
             ProgressBar::new(TICKS).with_style(style)
         });
         let (recipe, last_line) = (recipe.clone(), Instant::now());
-        Ok(Output { metrics, style, bar, recipe, log_every, last_line, pace: None, tokens: 0, smooth_loss: None })
+        Ok(Output {
+            metrics,
+            style,
+            bar,
+            recipe,
+            log_every,
+            last_line,
+            pace: None,
+            tokens: 0,
+            smooth_loss: None,
+        })
     }
 
     /// Takes the bar away.
@@ -95,7 +105,8 @@ impl Output {
         let smooth = self.smooth_loss.map_or(loss, |mean| 0.9 * mean + 0.1 * loss);
         self.smooth_loss = Some(smooth);
         let Some(bar) = &self.bar else { return };
-        let fraction = budget_fraction(&self.recipe, step, train_ms).max(step as f64 / self.recipe.iterations as f64);
+        let fraction =
+            budget_fraction(&self.recipe, step, train_ms).max(step as f64 / self.recipe.iterations as f64);
         let rate = (self.tokens - before - tokens as u64) as f64 / ((train_ms - since) / 1e3).max(1e-3);
         let left = train_ms * (1.0 - fraction).max(0.0) / fraction.max(1e-6);
         let budget = match self.recipe.cap_ms() {
@@ -103,7 +114,10 @@ impl Output {
             None => clock(train_ms),
         };
         bar.set_position((fraction.min(1.0) * TICKS as f64) as u64);
-        bar.set_message(format!("step {step}  loss {smooth:.4}  {rate:.0} tok/s  {budget}  ETA {}", clock(left)));
+        bar.set_message(format!(
+            "step {step}  loss {smooth:.4}  {rate:.0} tok/s  {budget}  ETA {}",
+            clock(left)
+        ));
     }
 }
 

@@ -8,7 +8,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ShardsError {
     /// Nothing matches.
-    #[error("no shards match `{pattern}`\nhint: a folder with `NAME_train_000000.bin`, a file, or a pattern such as `data/*_train_*.bin`")]
+    #[error(
+        "no shards match `{pattern}`\nhint: a folder with `NAME_train_000000.bin`, a file, or a pattern such as `data/*_train_*.bin`"
+    )]
     None {
         /// What was looked for.
         pattern: String,
@@ -58,7 +60,8 @@ fn matching(path: &str, split: &str) -> Result<Option<Vec<PathBuf>>, ShardsError
     let folder = Path::new(path).is_dir();
     let pattern =
         if folder { format!("{}/*_{split}_*.bin", glob::Pattern::escape(path)) } else { path.to_owned() };
-    let found = glob::glob(&pattern).map_err(|source| ShardsError::Pattern { pattern: path.to_owned(), source })?;
+    let found =
+        glob::glob(&pattern).map_err(|source| ShardsError::Pattern { pattern: path.to_owned(), source })?;
     let paths = found.collect::<Result<Vec<_>, _>>()?;
     if folder {
         let mut names: Vec<String> = paths.iter().filter_map(|p| corpus(p, split)).collect();
