@@ -1,0 +1,3 @@
+//! The commands of `golf`, one file each.
+
+pub mod selftest;
