@@ -1,6 +1,9 @@
-//! Command-line front end.
+//! The command line of golf: one library, three thin binaries (`golf`, `golf-train`, `golf-eval`).
 //!
-//! Invariant: commands print and set exit codes; what they do lives in `golf-core`.
+//! Every command is one file in [`cmd`]; what they share is how they end ([`exit`]) and which device they run on
+//! ([`device`]). No model logic lives here.
 
 pub mod cmd;
+pub mod device;
+pub mod exit;
 pub mod selftest;

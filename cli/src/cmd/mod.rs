@@ -1,3 +1,7 @@
-//! The commands of `golf`, one file each.
+//! One file per command.
 
+pub mod bench;
+pub mod first_run;
+pub mod inspect;
+pub mod plan;
 pub mod selftest;

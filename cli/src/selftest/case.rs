@@ -5,7 +5,7 @@
 use super::fault::Fault;
 use super::fixture::Fixture;
 use super::report::CaseReport;
-use super::session::Device;
+use crate::device::Device;
 use super::tolerance::Quantity;
 use super::{adaptation, export, fake_quant, forward, training, windows};
 use golf_core::model::gpt::Window;

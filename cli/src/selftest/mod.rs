@@ -22,9 +22,9 @@ mod windows;
 
 pub use fault::Fault;
 pub use report::{CaseReport, Check, Report};
-pub use session::Device;
 pub use tolerance::Precision;
 
+use crate::device::Device;
 use fixture::Fixture;
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,7 +45,7 @@ pub fn run(folder: &Path, device: Device) -> Result<Report, Fault> {
             // Not a case: the byte table of another one reads it.
             continue;
         }
-        let mut report = CaseReport::new(&name, device.precision());
+        let mut report = CaseReport::new(&name, Precision::of(device));
         match open(&files) {
             Ok(fixture) => replay(&fixture, folder, device, &mut report),
             Err(fault) => report.refuse("case", fault),
@@ -53,7 +53,7 @@ pub fn run(folder: &Path, device: Device) -> Result<Report, Fault> {
         cases.push(report);
     }
     let ok = !cases.is_empty() && cases.iter().all(CaseReport::ok);
-    let device = device.open().name();
+    let device = device.open(None).name();
     Ok(Report { folder: folder.display().to_string(), device, cases, ok })
 }
 

@@ -1,39 +1,12 @@
 //! A device under test: a fresh backend per part of a replay, driven without waiting.
 
 use super::fault::Fault;
-use super::tolerance::Precision;
+use crate::device::Device;
 use golf_core::backend::{Backend, ExecutableId};
 use golf_core::graph::Graph;
 use golf_core::plan::{Plan, PlanOptions};
-use golf_core::reference::Reference;
 use golf_core::tensor::Tensor;
 use std::collections::BTreeMap;
-
-/// Devices that fixtures can be replayed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Device {
-    /// The f64 interpreter.
-    Reference,
-}
-
-impl Device {
-    /// Every device.
-    pub const ALL: [Device; 1] = [Device::Reference];
-
-    /// A fresh backend.
-    pub fn open(self) -> Box<dyn Backend> {
-        match self {
-            Device::Reference => Box::new(Reference::new()),
-        }
-    }
-
-    /// Its working precision.
-    pub fn precision(self) -> Precision {
-        match self {
-            Device::Reference => Precision::F64,
-        }
-    }
-}
 
 /// A backend with its states.
 pub struct Session {
@@ -43,7 +16,7 @@ pub struct Session {
 impl Session {
     /// A fresh backend of this device.
     pub fn new(device: Device) -> Self {
-        Self { backend: device.open() }
+        Self { backend: device.open(None) }
     }
 
     /// A fresh backend that holds these parameters.

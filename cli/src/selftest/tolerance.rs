@@ -4,6 +4,8 @@
 //! has a relative measure and the limit 1e-6. Fixtures store most tensors in f32, so even an exact result deviates by
 //! one rounding, 6e-8 of each value; where only the *change* of a parameter is judged, that rounding is allowed on top.
 
+use crate::device::Device;
+
 /// Working precision of the device under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
@@ -11,6 +13,15 @@ pub enum Precision {
     F32,
     /// Double.
     F64,
+}
+
+impl Precision {
+    /// The precision that a device computes in.
+    pub fn of(device: Device) -> Self {
+        match device {
+            Device::Reference => Precision::F64,
+        }
+    }
 }
 
 /// How two arrays are compared.

@@ -128,6 +128,8 @@ pub struct ModelConfig {
     pub q_gain: f64,
     /// Parameter naming.
     pub names: Names,
+    /// Tokens of the windows that the model was trained on, the default for scoring; 0 where unknown.
+    pub window: usize,
 }
 
 impl Default for ModelConfig {
@@ -163,6 +165,7 @@ impl Default for ModelConfig {
             tied: true,
             q_gain: 1.5,
             names: Names::Std,
+            window: 0,
         }
     }
 }
@@ -262,26 +265,20 @@ impl ModelConfig {
         if !self.ve_layers.is_empty() {
             range("ve_dim", self.ve_dim, 1, 16_384)?;
         }
-        if self.ve_layers.windows(2).any(|w| w[0] >= w[1]) || self.ve_layers.iter().any(|&l| l >= self.layers)
-        {
-            return fail(
-                "ve_layers",
-                format!("ascending, below {}", self.layers),
-                format!("{:?}", self.ve_layers),
-            );
+        if self.ve_layers.windows(2).any(|w| w[0] >= w[1]) || self.ve_layers.iter().any(|&l| l >= self.layers) {
+            return fail("ve_layers", format!("ascending, below {}", self.layers), format!("{:?}", self.ve_layers));
         }
         range("xsa_last_n", self.xsa_last_n, 0, self.layers)?;
         range("rope_dims", self.rope_dims, 0, self.head_dim())?;
         if self.rope_dims % 2 == 1 || (self.rope_ntk && self.rope_dims <= 2) {
             return fail("rope_dims", "even, above 2 with rope_ntk".into(), self.rope_dims.to_string());
         }
+        range("window", self.window, 0, 1 << 24)?;
         range("rope_train_len", self.rope_train_len, 1, 1 << 24)?;
         if self.kv_share < -1 || self.kv_share > self.layers as i64 {
             return fail("kv_share", format!("-1..={}", self.layers), self.kv_share.to_string());
         }
-        for (field, value) in
-            [("rope_base", self.rope_base), ("softcap", self.softcap), ("q_gain", self.q_gain)]
-        {
+        for (field, value) in [("rope_base", self.rope_base), ("softcap", self.softcap), ("q_gain", self.q_gain)] {
             if !(value.is_finite() && value > 0.0 && value < 1e9) {
                 return fail(field, "finite, positive".into(), value.to_string());
             }

@@ -1,7 +1,7 @@
 //! Goldens that belong to no model.
 use super::fixture::Fixture;
 use super::report::CaseReport;
-use super::session::Device;
+use crate::device::Device;
 use std::path::Path;
 
 pub fn is_piece_list(_path: &Path) -> bool { true }
