@@ -5,9 +5,9 @@
 use super::fault::Fault;
 use super::fixture::Fixture;
 use super::report::CaseReport;
-use crate::device::Device;
 use super::tolerance::Quantity;
 use super::{adaptation, export, fake_quant, forward, training, windows};
+use crate::device::Device;
 use golf_core::model::gpt::Window;
 use golf_core::model::{ModelConfig, parameters};
 use golf_core::ops::RMS_EPSILON;

@@ -50,7 +50,13 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
     let shape = [case.window.rows, case.window.seq];
     report.compare("export.nll", Quantity::Nll, "", &nll, &case.fixture.floats_of("export.nll", &shape)?);
     let loss = [nll.iter().sum::<f64>() / nll.len() as f64];
-    report.compare("export.loss", Quantity::Loss, "tensor", &loss, &case.fixture.floats_of("export.loss", &[])?);
+    report.compare(
+        "export.loss",
+        Quantity::Loss,
+        "tensor",
+        &loss,
+        &case.fixture.floats_of("export.loss", &[])?,
+    );
     report.compare("export.loss", Quantity::Loss, "json", &loss, &[node.get("loss")?]);
     let float = score(case, &case.params, &Weights::default())?;
     let loss = [float.iter().sum::<f64>() / float.len() as f64];

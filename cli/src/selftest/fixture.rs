@@ -158,23 +158,31 @@ impl Fixture {
         let read = self.read.borrow();
         let mut left: Vec<String> =
             self.tensors.keys().filter(|n| !read.contains(*n)).map(|n| format!("tensor `{n}`")).collect();
-        self.unvisited(&self.json, String::new(), &mut left);
+        if self.unvisited(&self.json, String::new(), &mut left) {
+            left.push("every field".to_owned());
+        }
         left
     }
 
-    fn unvisited(&self, value: &Value, path: String, left: &mut Vec<String>) {
+    /// Whether nothing at `path` and below was understood; otherwise files the parts that were not.
+    fn unvisited(&self, value: &Value, path: String, left: &mut Vec<String>) -> bool {
         if self.visited.borrow().contains(&path) {
-            return;
+            return false;
         }
-        match value {
-            Value::Object(map) if !map.is_empty() => {
-                map.iter().for_each(|(key, v)| self.unvisited(v, format!("{path}/{key}"), left));
-            }
-            Value::Array(list) if !list.is_empty() => {
-                list.iter().enumerate().for_each(|(i, v)| self.unvisited(v, format!("{path}/{i}"), left));
-            }
-            _ => left.push(format!("field `{path}`")),
+        let children: Vec<(String, &Value)> = match value {
+            Value::Object(map) => map.iter().map(|(key, v)| (format!("{path}/{key}"), v)).collect(),
+            Value::Array(list) => list.iter().enumerate().map(|(i, v)| (format!("{path}/{i}"), v)).collect(),
+            _ => Vec::new(),
+        };
+        let count = children.len();
+        let whole: Vec<String> = (children.into_iter())
+            .filter_map(|(path, v)| self.unvisited(v, path.clone(), left).then_some(path))
+            .collect();
+        if whole.len() == count {
+            return true;
         }
+        left.extend(whole.into_iter().map(|path| format!("field `{path}`")));
+        false
     }
 }
 
@@ -228,7 +236,8 @@ impl<'a> Node<'a> {
     /// Fields of an object; none of anything else, which then stays unread.
     pub fn entries(&self) -> Vec<(&'a str, Node<'a>)> {
         let Value::Object(map) = self.value else { return Vec::new() };
-        let node = |key: &str, value| Node { fixture: self.fixture, value, path: format!("{}/{key}", self.path) };
+        let node =
+            |key: &str, value| Node { fixture: self.fixture, value, path: format!("{}/{key}", self.path) };
         map.iter().map(|(key, value)| (key.as_str(), node(key, value))).collect()
     }
 

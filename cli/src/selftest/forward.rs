@@ -45,16 +45,12 @@ pub fn score(
 }
 
 /// Loss and gradients of all parameters on the first batch.
-pub fn gradients(
-    case: &Case<'_>,
-    weights: &Weights,
-) -> Result<(f64, BTreeMap<String, Vec<f64>>), Fault> {
+pub fn gradients(case: &Case<'_>, weights: &Weights) -> Result<(f64, BTreeMap<String, Vec<f64>>), Fault> {
     let mut session = Session::with_states(case.device, &case.params)?;
     zero_gradients(&mut session, case)?;
     let graph = gradient_graph(&case.config, weights, case.window, &case.order)?;
     let (share, keep, batch) = (Tensor::scalar(1.0), Tensor::scalar(0.0), &case.batches[0]);
-    let inputs =
-        [("tokens", &batch.tokens), ("targets", &batch.targets), ("share", &share), ("keep", &keep)];
+    let inputs = [("tokens", &batch.tokens), ("targets", &batch.targets), ("share", &share), ("keep", &keep)];
     let loss = session.evaluate(&graph, &inputs)?[0].item();
     let read = |name: &String| Ok((name.clone(), session.state(&grad_name(name))?));
     Ok((loss, case.order.iter().map(read).collect::<Result<_, Fault>>()?))

@@ -94,7 +94,13 @@ impl Summaries<'_> {
             let error = digest_error(grad, &digests[i * DIGEST..][..DIGEST], false);
             report.record(&format!("{key}.digest"), measure, ratio(error, norm(grad)), limit, name);
             let expected = &samples[i * width..][..width];
-            report.compare(&format!("{key}.sample"), Quantity::Gradient, name, &sample(grad, width), expected);
+            report.compare(
+                &format!("{key}.sample"),
+                Quantity::Gradient,
+                name,
+                &sample(grad, width),
+                expected,
+            );
         }
         Ok(())
     }
@@ -112,7 +118,8 @@ impl Summaries<'_> {
         let (measure, limit) = Quantity::ParameterChange.rule(report.precision());
         for (i, name) in self.order.iter().enumerate() {
             let (before, after) = (initial(name), &got[name]);
-            let deviation = self.digest_change(report, &before, after, &digests[i * DIGEST..][..DIGEST], limit);
+            let deviation =
+                self.digest_change(report, &before, after, &digests[i * DIGEST..][..DIGEST], limit);
             report.record(&format!("{key}.digest"), measure, deviation, limit, name);
             let expected = &samples[i * width..][..width];
             let (before, after) = (sample(&before, width), sample(after, width));
@@ -160,7 +167,13 @@ impl Summaries<'_> {
                 Measure::OfChange => self.digest_change(report, &initial(name), after, expected, limit),
                 _ => ratio(digest_error(after, expected, true), maximum(after)),
             };
-            report.record(&format!("{key}.digest"), measure, deviation, limit, &format!("{name} chunk {chunk}"));
+            report.record(
+                &format!("{key}.digest"),
+                measure,
+                deviation,
+                limit,
+                &format!("{name} chunk {chunk}"),
+            );
         }
         Ok(())
     }

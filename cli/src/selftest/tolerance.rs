@@ -116,7 +116,7 @@ pub enum Quantity {
     Update,
     Kernel,
     Angle,
-    Exact,
+    Error,
     Schedule,
 }
 
@@ -153,12 +153,11 @@ impl Quantity {
             Quantity::Kernel          => ((OfMaximum, 1e-5), OfMaximum),
             Quantity::Angle           => ((Absolute, 1e-6),  Absolute),
             // What does not depend on the device.
-            Quantity::Exact           => ((Count, 0.0),      Count),
+            Quantity::Error           => ((OfEach, 1e-6),    OfEach),
             Quantity::Schedule        => ((OfEach, 1e-12),   OfEach),
         };
         match (precision, double) {
-            (_, Count) => (Count, 0.0),
-            (_, OfEach) if self == Quantity::Schedule => single,
+            (_, measure) if self == Quantity::Schedule => (measure, single.1),
             (Precision::F32, _) => single,
             (Precision::F64, measure) => (measure, DOUBLE),
         }

@@ -54,9 +54,14 @@ enum EmaStart {
 
 /// Which average of the weights is kept.
 enum Average {
-    Ema { beta: f64, start: EmaStart },
+    Ema {
+        beta: f64,
+        start: EmaStart,
+    },
     /// Plain mean of the states after these steps, counted from 1.
-    Mean { steps: Vec<usize> },
+    Mean {
+        steps: Vec<usize>,
+    },
 }
 
 /// Replays the steps.
@@ -82,10 +87,21 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
         got_norms.push(norm);
         let key = format!("step{}", step + 1);
         if case.fixture.has(&format!("{key}.digest")) {
-            summaries.changes(report, &key, |name| case.initial(name), &run.states(|name| name.to_owned())?)?;
+            summaries.changes(
+                report,
+                &key,
+                |name| case.initial(name),
+                &run.states(|name| name.to_owned())?,
+            )?;
         }
     }
-    report.compare("training.losses", Quantity::LaterLoss, "json", &got_losses, &node.get::<Vec<f64>>("losses")?);
+    report.compare(
+        "training.losses",
+        Quantity::LaterLoss,
+        "json",
+        &got_losses,
+        &node.get::<Vec<f64>>("losses")?,
+    );
     let norms: Vec<f64> = node.get("grad_norms")?;
     report.compare("training.grad_norms", Quantity::GradientNorm, "json", &got_norms, &norms);
     let key = format!("average{steps}");
@@ -109,8 +125,10 @@ impl Recipe {
             GroupKind::AdamW => Rule::AdamW { beta1: betas[0], beta2: betas[1], epsilon, weight_decay },
         };
         let stored: Vec<StoredGroup> = node.get("groups")?;
-        let groups =
-            stored.into_iter().map(|g| Group { rule: rule(g.kind, g.wd), lr: g.lr, params: g.params }).collect();
+        let groups = stored
+            .into_iter()
+            .map(|g| Group { rule: rule(g.kind, g.wd), lr: g.lr, params: g.params })
+            .collect();
         let optimizer = Optimizer { groups, clip: node.get("clip")?, counted_only: node.get("frozen")? };
         let listed = optimizer.parameters();
         let known: BTreeSet<&String> = listed.iter().collect();
