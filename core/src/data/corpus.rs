@@ -16,8 +16,9 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::documents::{DocumentError, Documents, Separation};
-use super::manifest::{HeldOut, Manifest, ShardEntry, Source, Split, hex};
+use super::manifest::{HeldOut, Manifest, ShardEntry, Source, Split};
 use super::shard::{self, ShardError};
+use crate::digest::hex;
 
 /// How a corpus is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +128,6 @@ pub enum CorpusError {
 
 /// Makes a corpus of `texts`, in order; `encode` gives the ids of a document without its beginning-of-sequence id.
 /// On an error nothing of the corpus stays behind.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn build(
     texts: &[PathBuf],
     options: &CorpusOptions,
@@ -152,7 +152,6 @@ pub fn build(
     made
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 fn check_options(options: &CorpusOptions) -> Result<(), CorpusError> {
     let fail = |option, expected, got: String| Err(CorpusError::Option { option, expected, got });
     if !(1..=1 << 16).contains(&options.vocab) {
@@ -183,7 +182,6 @@ fn check_options(options: &CorpusOptions) -> Result<(), CorpusError> {
 }
 
 /// State while texts are read.
-#[cfg(not(target_arch = "wasm32"))]
 struct Builder<'a> {
     options: &'a CorpusOptions,
     train: Side<'a>,
@@ -194,7 +192,6 @@ struct Builder<'a> {
     dropped_copies: u64,
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl Builder<'_> {
     fn run(
         &mut self,
@@ -292,7 +289,6 @@ impl Builder<'_> {
 }
 
 /// One side while it is written.
-#[cfg(not(target_arch = "wasm32"))]
 struct Side<'a> {
     name: &'static str,
     options: &'a CorpusOptions,
@@ -300,7 +296,6 @@ struct Side<'a> {
     pending: Vec<u16>,
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl<'a> Side<'a> {
     fn new(name: &'static str, options: &'a CorpusOptions) -> Self {
         Self { name, options, split: Split::default(), pending: Vec::new() }

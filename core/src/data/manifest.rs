@@ -3,7 +3,6 @@
 //! Invariant: a manifest names every shard with its token count and SHA-256, so that a corpus that was copied or
 //! downloaded can be checked whole. It holds file names, never paths.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -86,14 +85,6 @@ pub struct Manifest {
     pub val: Split,
     /// Later copies of held-out documents that were dropped from training.
     pub dropped_copies: u64,
-}
-
-/// Lower-case hexadecimal digits of `bytes`.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
 }
 
 impl Manifest {

@@ -149,7 +149,7 @@ impl TokenStream {
             hash.update(name);
             hash.update(tokens.to_le_bytes());
         }
-        super::manifest::hex(&hash.finalize())
+        crate::digest::hex(&hash.finalize())
     }
 
     /// Scans every shard for ids that a vocabulary of `vocab` does not have.

@@ -265,8 +265,13 @@ impl ModelConfig {
         if !self.ve_layers.is_empty() {
             range("ve_dim", self.ve_dim, 1, 16_384)?;
         }
-        if self.ve_layers.windows(2).any(|w| w[0] >= w[1]) || self.ve_layers.iter().any(|&l| l >= self.layers) {
-            return fail("ve_layers", format!("ascending, below {}", self.layers), format!("{:?}", self.ve_layers));
+        if self.ve_layers.windows(2).any(|w| w[0] >= w[1]) || self.ve_layers.iter().any(|&l| l >= self.layers)
+        {
+            return fail(
+                "ve_layers",
+                format!("ascending, below {}", self.layers),
+                format!("{:?}", self.ve_layers),
+            );
         }
         range("xsa_last_n", self.xsa_last_n, 0, self.layers)?;
         range("rope_dims", self.rope_dims, 0, self.head_dim())?;
@@ -278,7 +283,9 @@ impl ModelConfig {
         if self.kv_share < -1 || self.kv_share > self.layers as i64 {
             return fail("kv_share", format!("-1..={}", self.layers), self.kv_share.to_string());
         }
-        for (field, value) in [("rope_base", self.rope_base), ("softcap", self.softcap), ("q_gain", self.q_gain)] {
+        for (field, value) in
+            [("rope_base", self.rope_base), ("softcap", self.softcap), ("q_gain", self.q_gain)]
+        {
             if !(value.is_finite() && value > 0.0 && value < 1e9) {
                 return fail(field, "finite, positive".into(), value.to_string());
             }

