@@ -132,6 +132,17 @@ impl Tokenizer {
         }
     }
 
+    /// Bytes of the raw text that the first `tokens` ids of its encoding stand for: up to where the next one starts,
+    /// all of it when there is none. Whitespace that normalization drops belongs to the token before it.
+    pub fn raw_prefix_bytes(&self, text: &str, encoding: &Encoding, tokens: usize) -> usize {
+        if tokens >= encoding.ids.len() {
+            return text.len();
+        }
+        let mut origins = Vec::new();
+        self.normalizer.normalize(text, &self.user_symbols, Some(&mut origins));
+        origins.get(encoding.span(tokens).start).copied().unwrap_or(text.len())
+    }
+
     /// The stretch of normalized text that is text: no dummy space, no escaped space at the start.
     fn counted_bytes(&self, normalized: &str) -> Range<usize> {
         let settings = self.normalizer.settings;
