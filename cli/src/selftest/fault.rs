@@ -1,6 +1,7 @@
 //! Why a part of a fixture could not be replayed. A fault is a miss of that part, never the end of the run.
 
 use golf_core::backend::BackendError;
+use golf_core::eval::{EvalError, WindowError};
 use golf_core::model::config::ConfigError;
 use golf_core::ops::OpError;
 use golf_core::quant::export::ExportError;
@@ -103,6 +104,12 @@ pub enum Fault {
     /// The exporter refused.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The evaluator refused.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// The windows make no plan.
+    #[error(transparent)]
+    Window(#[from] WindowError),
     /// GPTQ refused.
     #[error(transparent)]
     Gptq(#[from] GptqError),
