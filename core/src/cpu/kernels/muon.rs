@@ -1,0 +1,89 @@
+//! Muon: momentum and update elementwise, Newton–Schulz as matrix products in the orientation of the matrix.
+//!
+//! For `r ≤ c` an iteration is `a = x·xᵀ`, `x ← c₀x + b·x`; for `r > c` it is `a = xᵀ·x`, `x ← c₀x + x·b`, the same
+//! numbers without a transposition; `b = c₁a + c₂a²` in both.
+
+use crate::cpu::launch::Launch;
+use crate::cpu::product::{Old, View, ViewMut, product_tiled};
+use crate::cpu::rows::{ELEMENTS, map, update};
+use crate::cpu::simd::{madd, vector};
+use crate::cpu::threads::Threads;
+use crate::ops::{MuonApply, NEWTON_SCHULZ_COEFFICIENTS, NewtonSchulz};
+
+/// `(m, g, clip[], mu[]) → (m, u)`, `m` in place.
+pub(in crate::cpu) fn nesterov_momentum(mut launch: Launch<'_>) {
+    let g = launch.inputs[1].f32s();
+    let [clip, mu] = [2, 3].map(|i| launch.inputs[i].item() as f32);
+    let [m, u] = launch.results();
+    let pieces = m.chunks_mut(ELEMENTS).zip(u.chunks_mut(ELEMENTS));
+    launch.threads.each(pieces.collect(), |index, (m, u)| {
+        let g = &g[index * ELEMENTS..][..m.len()];
+        vector(
+            #[inline(always)]
+            || {
+                for ((m, u), g) in m.iter_mut().zip(u).zip(g) {
+                    let g = clip * g;
+                    *m = madd(mu, *m, g);
+                    *u = madd(mu, *m, g);
+                }
+            },
+        );
+    });
+}
+
+/// `(w, o, lr_scale[]) → w` in place.
+pub(in crate::cpu) fn apply(op: &MuonApply, mut launch: Launch<'_>) {
+    let [rows, cols] = launch.inputs[0].matrix();
+    let (before, step, after) = op.factors(launch.inputs[2].item(), rows, cols);
+    let (keep, step) = ((after * before) as f32, -(after * step) as f32);
+    let o = launch.inputs[1].f32s();
+    let [w] = launch.results();
+    update(launch.threads, w, o, |w, o| madd(keep, w, step * o));
+}
+
+/// Buffers of an iteration: `a` and `b` are square with the shorter side, `next` is like `x`.
+struct Iteration<'a> {
+    shape: [usize; 2],
+    a: &'a mut [f32],
+    b: &'a mut [f32],
+}
+
+impl Iteration<'_> {
+    /// `next ← c₀x + …` from `x`.
+    fn run(&mut self, threads: &Threads, x: &[f32], next: &mut [f32]) {
+        let [rows, cols] = self.shape;
+        let [c0, c1, c2] = NEWTON_SCHULZ_COEFFICIENTS.map(|c| c as f32);
+        let side = rows.min(cols);
+        let view = View::new(x, rows, cols, cols);
+        let square = |data| View::new(data, side, side, side);
+        let (left, right) = if rows <= cols { (view, view.t()) } else { (view.t(), view) };
+        product_tiled(threads, ViewMut::new(self.a, side, side, side), Old::Drop, 1.0, left, right);
+        map(threads, self.b, self.a, |a| c1 * a);
+        let (a, b) = (square(self.a), ViewMut::new(self.b, side, side, side));
+        product_tiled(threads, b, Old::Add, c2, a, a);
+        map(threads, next, x, |x| c0 * x);
+        let b = square(self.b);
+        let (left, right) = if rows <= cols { (b, view) } else { (view, b) };
+        product_tiled(threads, ViewMut::new(next, rows, cols, cols), Old::Add, 1.0, left, right);
+    }
+}
+
+/// `(u[r,c]) → o[r,c]`.
+pub(in crate::cpu) fn newton_schulz(op: &NewtonSchulz, mut launch: Launch<'_>) {
+    let shape = launch.inputs[0].matrix();
+    let [u] = launch.floats();
+    let [out] = launch.results();
+    let (threads, side) = (launch.threads, shape[0].min(shape[1]));
+    let norm = super::clip_coefficient::long_dot(threads, u, u).sqrt() + 1e-7;
+    let inverse = (1.0 / norm) as f32;
+    let (other, squares) = launch.scratch.at_least(u.len() + 2 * side * side).split_at_mut(u.len());
+    let (a, b) = squares.split_at_mut(side * side);
+    let mut iteration = Iteration { shape, a, b };
+    // The two buffers take turns so that the last iteration writes the result.
+    let (mut x, mut next) = if op.steps.is_multiple_of(2) { (out, other) } else { (other, out) };
+    map(threads, x, u, |u| inverse * u);
+    for _ in 0..op.steps {
+        iteration.run(threads, x, next);
+        std::mem::swap(&mut x, &mut next);
+    }
+}

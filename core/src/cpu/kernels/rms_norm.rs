@@ -1,0 +1,55 @@
+//! `rms_norm` row by row: one pass for the sum of squares, one to scale, both from cache.
+
+use crate::cpu::launch::Launch;
+use crate::cpu::rows::ROWS;
+use crate::cpu::simd::{dot, madd, vector};
+use crate::ops::{RMS_EPSILON, RmsNorm, RmsNormGrad};
+
+/// `1 / sqrt(mean x² + ε)` of one row.
+#[inline(always)]
+pub(super) fn inverse_rms(x: &[f32]) -> f32 {
+    1.0 / (dot(x, x) / x.len() as f32 + RMS_EPSILON as f32).sqrt()
+}
+
+/// `dx = r·(g - x·r²·mean(g ⊙ x))` with `g = factor·dy`, `r` the row's [`inverse_rms`] and `along = x·dy`.
+#[inline(always)]
+pub(super) fn row_grad(x: &[f32], dy: &[f32], factor: f32, r: f32, along: f32, dx: &mut [f32]) {
+    let (of_dy, of_x) = (r * factor, -r * r * r * factor * (along / x.len() as f32));
+    for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+        *dx = madd(of_dy, *dy, of_x * x);
+    }
+}
+
+/// `(x[n,d]) → scale · x / sqrt(mean_d x² + ε)`.
+pub(in crate::cpu) fn run(op: &RmsNorm, mut launch: Launch<'_>) {
+    let (d, scale) = (launch.inputs[0].matrix()[1], op.scale as f32);
+    let [x] = launch.floats();
+    let [y] = launch.results();
+    launch.threads.each(y.chunks_mut(ROWS * d).collect(), |index, y| {
+        let rows = x[index * ROWS * d..].chunks_exact(d).zip(y.chunks_exact_mut(d));
+        vector(
+            #[inline(always)]
+            || {
+                for (x, y) in rows {
+                    let factor = inverse_rms(x) * scale;
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y = factor * x);
+                }
+            },
+        );
+    });
+}
+
+/// `(x[n,d], dy[n,d]) → dx[n,d]`.
+pub(in crate::cpu) fn grad(op: &RmsNormGrad, mut launch: Launch<'_>) {
+    let (d, scale) = (launch.inputs[0].matrix()[1], op.scale as f32);
+    let [x, dy] = launch.floats();
+    let [dx] = launch.results();
+    launch.threads.each(dx.chunks_mut(ROWS * d).collect(), |index, dx| {
+        let at = index * ROWS * d;
+        let rows = x[at..].chunks_exact(d).zip(dy[at..].chunks_exact(d)).zip(dx.chunks_exact_mut(d));
+        vector(
+            #[inline(always)]
+            || rows.for_each(|((x, dy), dx)| row_grad(x, dy, scale, inverse_rms(x), dot(x, dy), dx)),
+        );
+    });
+}

@@ -1,0 +1,79 @@
+//! Matrix products, orthogonalization, fake quantization.
+
+use super::Case;
+use super::head::BITS;
+use crate::draw::Draw;
+use golf_core::ops::*;
+use golf_core::quant::{FakeQuantKind, FakeQuantRule};
+use golf_core::tensor::Tensor;
+
+/// `[rows, cols, depth]`: single elements, odd tails, more than one tile in either direction.
+const PRODUCTS: [[usize; 3]; 6] = [[1, 1, 1], [1, 9, 33], [7, 1, 5], [33, 65, 17], [515, 9, 3], [5, 270, 40]];
+
+pub(super) fn linear() -> Vec<Case> {
+    let plain = |[rows, cols, depth]: [usize; 3]| {
+        let mut draw = Draw::new((rows * cols + depth) as u64);
+        let name = format!("{rows}x{cols} over {depth}");
+        let shapes = [
+            (Linear::NT, [rows, depth], [cols, depth]),
+            (Linear::NN, [rows, depth], [depth, cols]),
+            (Linear::TN, [depth, rows], [depth, cols]),
+        ];
+        shapes.map(|(op, a, b)| {
+            Case::new(format!("{:?} {name}", op.form), op, vec![draw.floats(&a, 1.0), draw.floats(&b, 1.0)])
+        })
+    };
+    let packed = |bits: u32| {
+        let mut draw = Draw::new(u64::from(bits));
+        let name = format!("{bits} bits");
+        let nt = vec![draw.floats(&[19, 37], 1.0), draw.packed(bits, 70, 37)];
+        let nn = vec![draw.floats(&[19, 37], 1.0), draw.packed(bits, 37, 70)];
+        [Case::new(format!("Nt {name}"), Linear::NT, nt), Case::new(format!("Nn {name}"), Linear::NN, nn)]
+    };
+    PRODUCTS.into_iter().flat_map(plain).chain(BITS.into_iter().flat_map(packed)).collect()
+}
+
+pub(super) fn newton_schulz() -> Vec<Case> {
+    let case = |([r, c], steps): ([usize; 2], usize)| {
+        let u = Draw::new((r + c) as u64).floats(&[r, c], 0.1);
+        // Every iteration multiplies small singular values, and their errors, by up to 3.4445.
+        let growth = NEWTON_SCHULZ_COEFFICIENTS[0].powi(steps as i32);
+        Case::new(format!("{r}x{c}, {steps} steps"), NewtonSchulz { steps }, vec![u]).with_condition(growth)
+    };
+    [([1, 1], 5), ([8, 8], 5), ([5, 20], 5), ([20, 5], 5), ([33, 48], 4), ([70, 30], 5)].map(case).into()
+}
+
+/// Weights with a clear nearest integer: within f32 rounding of a tie the two precisions may part by a step.
+fn clear_weights(rule: FakeQuantRule, rows: usize, cols: usize) -> Tensor {
+    let mut values = Draw::new(cols as u64).floats(&[rows, cols], 2.0).to_f32();
+    for row in values.chunks_exact_mut(cols) {
+        let wide: Vec<f64> = row.iter().map(|&w| f64::from(w)).collect();
+        let step = rule.step(&wide, &mut Vec::new());
+        // Inside the clip the distance to a tie is at least a tenth of a step; the largest, which sets it, stays.
+        let largest = wide.iter().map(|w| w.abs()).fold(0.0, f64::max);
+        for w in row.iter_mut().filter(|w| f64::from(w.abs()) < 0.9 * largest) {
+            let q = (f64::from(*w) / step).round();
+            let offset = (f64::from(*w) / step - q).clamp(-0.4, 0.4);
+            *w = ((q + offset) * step) as f32;
+        }
+    }
+    Tensor::f32(&[rows, cols], values)
+}
+
+pub(super) fn fake_quant() -> Vec<Case> {
+    use FakeQuantKind::{Max, MaxFloorAfter, P549, S585, S861};
+    let case = |(kind, [rows, cols]): (FakeQuantKind, [usize; 2])| {
+        let rule = FakeQuantRule::new(kind, 31);
+        Case::new(
+            format!("{kind:?} {rows}x{cols}"),
+            FakeQuant { rule },
+            vec![clear_weights(rule, rows, cols)],
+        )
+    };
+    let shapes = [[1, 1], [3, 17], [40, 33]];
+    [S585, S861, P549, Max, MaxFloorAfter]
+        .into_iter()
+        .flat_map(|kind| shapes.map(|s| (kind, s)))
+        .map(case)
+        .collect()
+}
