@@ -14,7 +14,7 @@ pub struct SelftestArgs {
     #[arg(long, value_name = "DIR")]
     pub golden: PathBuf,
     /// Device that computes
-    #[arg(long, value_enum, default_value_t = Device::Reference)]
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
     /// Print one JSON object instead of tables
     #[arg(long)]

@@ -6,6 +6,7 @@ use golf_core::model::config::ConfigError;
 use golf_core::ops::OpError;
 use golf_core::quant::export::ExportError;
 use golf_core::quant::gptq::GptqError;
+use golf_core::tokenizer::TokenizerError;
 use thiserror::Error;
 
 /// What stopped a part of a replay.
@@ -110,6 +111,9 @@ pub enum Fault {
     /// The windows make no plan.
     #[error(transparent)]
     Window(#[from] WindowError),
+    /// The vocabulary is no tokenizer.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
     /// GPTQ refused.
     #[error(transparent)]
     Gptq(#[from] GptqError),

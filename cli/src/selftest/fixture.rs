@@ -228,11 +228,6 @@ impl<'a> Node<'a> {
         self.find(key).ok_or_else(|| Fault::MissingField { path: format!("{}/{key}", self.path) })
     }
 
-    /// Path from the root.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     /// Fields of an object; none of anything else, which then stays unread.
     pub fn entries(&self) -> Vec<(&'a str, Node<'a>)> {
         let Value::Object(map) = self.value else { return Vec::new() };
