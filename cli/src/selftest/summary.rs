@@ -62,6 +62,24 @@ fn of_change(error: f64, change: f64, parameter: f64, resolution: f64, limit: f6
     ratio(error, change.max(resolution * parameter / limit))
 }
 
+/// Half a unit in the last place of f32: the largest relative error of one rounding.
+const HALF_ULP: f64 = f32::EPSILON as f64 / 2.0;
+
+/// Relative error of a parameter that the device's roundings explain: an update and an average, two roundings a step.
+fn resolution(precision: Precision, steps: usize) -> f64 {
+    match precision {
+        Precision::F32 => 2.0 * steps as f64 * HALF_ULP,
+        // Orders of summation in digests differ; far below what any limit could see.
+        Precision::F64 => 1e-13,
+    }
+}
+
+/// Deviation of a digest, which is stored in f64, in parts of the change since `before`.
+fn digest_change(before: &[f64], after: &[f64], expected: &[f64], resolution: f64, limit: f64) -> f64 {
+    let error = digest_error(after, expected, false);
+    of_change(error, distance(after, before), norm(after), resolution, limit)
+}
+
 impl Summaries<'_> {
     fn digests(&self, name: &str, leading: Option<usize>) -> Result<Vec<f64>, Fault> {
         let shape: Vec<usize> = leading.into_iter().chain([self.order.len(), DIGEST]).collect();
@@ -110,43 +128,28 @@ impl Summaries<'_> {
         &self,
         report: &mut CaseReport,
         key: &str,
+        steps: usize,
         initial: impl Fn(&str) -> Vec<f64>,
         got: &BTreeMap<String, Vec<f64>>,
     ) -> Result<(), Fault> {
         let digests = self.digests(&format!("{key}.digest"), None)?;
         let (width, samples) = self.samples(&format!("{key}.sample"))?;
-        let (measure, limit) = Quantity::ParameterChange.rule(report.precision());
+        let precision = report.precision();
+        let (measure, limit) = Quantity::ParameterChange.rule(precision);
+        let resolution = resolution(precision, steps);
         for (i, name) in self.order.iter().enumerate() {
             let (before, after) = (initial(name), &got[name]);
-            let deviation =
-                self.digest_change(report, &before, after, &digests[i * DIGEST..][..DIGEST], limit);
+            let expected = &digests[i * DIGEST..][..DIGEST];
+            let deviation = digest_change(&before, after, expected, resolution, limit);
             report.record(&format!("{key}.digest"), measure, deviation, limit, name);
             let expected = &samples[i * width..][..width];
             let (before, after) = (sample(&before, width), sample(after, width));
             let (error, change) = (distance(&after, expected), distance(expected, &before));
-            // Samples are stored in f32.
-            let resolution = f64::from(f32::EPSILON);
-            let deviation = of_change(error, change, norm(expected), resolution, limit);
+            let stored = resolution + HALF_ULP;
+            let deviation = of_change(error, change, norm(expected), stored, limit);
             report.record(&format!("{key}.sample"), measure, deviation, limit, name);
         }
         Ok(())
-    }
-
-    /// Digests are stored in f64; what limits them is the device's own precision.
-    fn digest_change(
-        &self,
-        report: &CaseReport,
-        before: &[f64],
-        after: &[f64],
-        expected: &[f64],
-        limit: f64,
-    ) -> f64 {
-        let resolution = match report.precision() {
-            Precision::F32 => f64::from(f32::EPSILON),
-            Precision::F64 => 1e3 * f64::EPSILON,
-        };
-        let error = digest_error(after, expected, false);
-        of_change(error, distance(after, before), norm(after), resolution, limit)
     }
 
     /// Parameters after adapting on chunk `chunk` of `chunks` against `<key>.digest`.
@@ -164,7 +167,10 @@ impl Summaries<'_> {
             let expected = &digests[(chunk * self.order.len() + i) * DIGEST..][..DIGEST];
             let after = &got[name];
             let deviation = match measure {
-                Measure::OfChange => self.digest_change(report, &initial(name), after, expected, limit),
+                Measure::OfChange => {
+                    let resolution = resolution(report.precision(), chunk + 1);
+                    digest_change(&initial(name), after, expected, resolution, limit)
+                }
                 _ => ratio(digest_error(after, expected, true), maximum(after)),
             };
             report.record(

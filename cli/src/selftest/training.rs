@@ -87,12 +87,10 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
         got_norms.push(norm);
         let key = format!("step{}", step + 1);
         if case.fixture.has(&format!("{key}.digest")) {
-            summaries.changes(
-                report,
-                &key,
-                |name| case.initial(name),
-                &run.states(|name| name.to_owned())?,
-            )?;
+            let states = run.states(|name| name.to_owned())?;
+            report.attempt(&key, |report| {
+                summaries.changes(report, &key, step + 1, |name| case.initial(name), &states)
+            });
         }
     }
     report.compare(
@@ -105,7 +103,7 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
     let norms: Vec<f64> = node.get("grad_norms")?;
     report.compare("training.grad_norms", Quantity::GradientNorm, "json", &got_norms, &norms);
     let key = format!("average{steps}");
-    summaries.changes(report, &key, |name| case.initial(name), &run.states(average_name)?)
+    summaries.changes(report, &key, steps, |name| case.initial(name), &run.states(average_name)?)
 }
 
 impl Recipe {
