@@ -5,9 +5,8 @@
 
 use golf_core::artifact::{Artifact, ArtifactError, Limits};
 use golf_core::data::shard::{ShardError, ShardReader};
-use golf_core::digest::hex;
+use golf_core::digest::{hex, sha256_hex};
 use golf_core::tokenizer::{CompactError, Tokenizer, TokenizerError};
-use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -110,7 +109,7 @@ pub enum LoadError {
 
 /// Piece identities of tokenizers that are not what their file names say, and what they are.
 const IMPOSTORS: [(&str, &str); 1] = [(
-    "IMPOSTOR_ID",
+    "0cefe45994d4586c7a07b9f1609968212cc9ec215f9599abef1f11c58d31bf5d",
     "this is not the challenge's 1024-piece tokenizer but another one that circulates under its name \
      (no byte pieces; every merged piece has an id 256 lower): models of the challenge score about 20 nats a token with it",
 )];
@@ -127,11 +126,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 /// An artifact and the SHA-256 of its file.
-pub fn artifact(path: &Path) -> Result<(Artifact, [u8; 32]), LoadError> {
+pub fn artifact(path: &Path) -> Result<(Artifact, String), LoadError> {
     let bytes = read(path)?;
     let artifact = Artifact::decode(&bytes, &Limits::default())
         .map_err(|source| LoadError::Artifact { path: path.to_path_buf(), source })?;
-    Ok((artifact, Sha256::digest(&bytes).into()))
+    Ok((artifact, sha256_hex(&bytes)))
 }
 
 /// A SentencePiece `.model` file.
@@ -195,12 +194,11 @@ pub fn text(path: &Path) -> Result<String, LoadError> {
     })
 }
 
-/// The ids of a shard, at most the first `limit`, and the SHA-256 of the file.
-pub fn shard(path: &Path, limit: Option<usize>) -> Result<(Vec<i32>, [u8; 32]), LoadError> {
-    let digest = Sha256::digest(read(path)?).into();
+/// The ids of a shard, at least one, and the SHA-256 of the file.
+pub fn shard(path: &Path) -> Result<(Vec<i32>, String), LoadError> {
+    let digest = sha256_hex(&read(path)?);
     let mut shard = ShardReader::open(path)?;
-    let count = usize::try_from(shard.tokens()).unwrap_or(usize::MAX).min(limit.unwrap_or(usize::MAX));
     let mut tokens = Vec::new();
-    shard.read(0, count, &mut tokens)?;
+    shard.read(0, shard.tokens() as usize, &mut tokens)?;
     Ok((tokens.into_iter().map(i32::from).collect(), digest))
 }

@@ -65,7 +65,7 @@ impl Derived<'_> {
         } else if let Some(key) = name.strip_suffix(".q") {
             let scheme = scheme_of(key).ok_or_else(|| unknown("a known quantizer"))?;
             self.quantizer(key, scheme, report)?;
-        } else if !name.strip_suffix(".scale").is_some_and(|key| scheme_of(key).is_some()) {
+        } else if name.strip_suffix(".scale").is_none_or(|key| scheme_of(key).is_none()) {
             return Err(unknown("a quantizer, `nibbles_of_`, `pruned_` or `row_quantile_`"));
         }
         Ok(())
