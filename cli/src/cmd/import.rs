@@ -9,7 +9,9 @@ use clap::{Args, ValueEnum};
 use golf_core::artifact::{Artifact, ArtifactTensor, Provenance, TensorData};
 use golf_core::digest::{hex, sha256_hex};
 use golf_core::import::shapes::{derive, inventory};
-use golf_core::import::{Assumptions, FloatType, Imported, ImportedData, Limits, Rounding, Scales, import_bytes};
+use golf_core::import::{
+    Assumptions, FloatType, Imported, ImportedData, Limits, Rounding, Scales, import_bytes,
+};
 use golf_core::model::config::{Activation, Trigram};
 use golf_core::tokenizer::Tokenizer;
 use half::f16;
@@ -142,7 +144,11 @@ pub fn run(args: &ImportArgs) -> Outcome {
         .map_err(|error| format!("`{name}`: {error}"))?;
     config.window = args.window;
     if let Some(heads) = args.heads.filter(|heads| *heads != config.heads) {
-        return Err(format!("`{name}`: expected {heads} heads (--heads), got {} from the shapes", config.heads).into());
+        return Err(format!(
+            "`{name}`: expected {heads} heads (--heads), got {} from the shapes",
+            config.heads
+        )
+        .into());
     }
     let tokenizer = load::tokenizer_file(&args.tokenizer)?;
     let known = load::impostor(&tokenizer);
