@@ -1,7 +1,7 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, plan};
+use golf_cli::cmd::{bench, eval, import, plan};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -17,6 +17,10 @@ struct Cli {
 enum Command {
     /// Time scoring and training steps
     Bench(bench::BenchArgs),
+    /// Score a model honestly: bits per byte, with or without test-time training
+    Eval(Box<eval::EvalArgs>),
+    /// Turn a torch or safetensors checkpoint into an artifact
+    Import(Box<import::ImportArgs>),
     /// Show the plan that a model runs
     Plan(plan::PlanArgs),
 }
@@ -24,6 +28,8 @@ enum Command {
 fn main() -> ExitCode {
     finish(match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Plan(args) => plan::run(&args),
     })
 }

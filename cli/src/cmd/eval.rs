@@ -14,7 +14,7 @@ use crate::exit::{Outcome, Status};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use golf_core::eval::{
-    AdaptOptions, EvalOptions, ModelWeights, Trainable, TrainThenScoreOptions, TttOptimizer, WindowRule,
+    AdaptOptions, EvalOptions, ModelWeights, TrainThenScoreOptions, Trainable, TttOptimizer, WindowRule,
 };
 use report::Report;
 use session::Session;
@@ -177,7 +177,9 @@ impl EvalArgs {
             clap::Error::raw(ErrorKind::ArgumentConflict, format!("{message}\n")).exit()
         };
         if self.ttt == Ttt::TrainThenScore && self.resume.is_some() {
-            fail("--resume has no meaning with --ttt train-then-score: training comes before the first chunk");
+            fail(
+                "--resume has no meaning with --ttt train-then-score: training comes before the first chunk",
+            );
         }
         if self.ttt != Ttt::TrainThenScore && !self.ttt_rate.is_empty() {
             fail("--ttt-rate belongs to --ttt train-then-score");
@@ -230,8 +232,7 @@ impl EvalArgs {
 pub fn run(args: &EvalArgs) -> Outcome {
     args.check_usage();
     let (artifact, artifact_sha256) = load::artifact(&args.artifact)?;
-    let chosen =
-        load::tokenizer(&args.artifact, &artifact, args.tokenizer.as_deref(), args.force_tokenizer)?;
+    let chosen = load::tokenizer(&args.artifact, &artifact, args.tokenizer.as_deref(), args.force_tokenizer)?;
     let bos = chosen.tokenizer.bos().ok_or(load::LoadError::NoBos)? as i32;
     let window = args.window.unwrap_or(match artifact.config.window {
         0 => DEFAULT_WINDOW,
@@ -260,7 +261,8 @@ pub fn run(args: &EvalArgs) -> Outcome {
     let receipt = session.receipt()?;
     if let Some(path) = &args.receipt {
         let json = serde_json::to_string_pretty(&receipt)?;
-        std::fs::write(path, json + "\n").map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
+        std::fs::write(path, json + "\n")
+            .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
     }
     let report = Report::new(&receipt, model.config(), without_ttt, started.elapsed());
     report.print(args.json)?;

@@ -18,7 +18,9 @@ pub(super) enum InputError {
     #[error(transparent)]
     Lossy(AccountingError),
     /// Fewer targets than asked for.
-    #[error("expected at least {wanted} targets, got {got}\nhint: lower --windows or --targets, or leave them out")]
+    #[error(
+        "expected at least {wanted} targets, got {got}\nhint: lower --windows or --targets, or leave them out"
+    )]
     TooShort {
         /// Targets asked for.
         wanted: usize,

@@ -124,8 +124,12 @@ impl Report {
             n => format!("{n} scores repeated"),
         };
         let windows = format!("{} of {} every {}, {once}", self.windows, self.window, self.stride);
-        let bytes =
-            format!("{} charged, {} normalized, {} raw", self.bytes, count(self.normalized_bytes), count(self.raw_bytes));
+        let bytes = format!(
+            "{} charged, {} normalized, {} raw",
+            self.bytes,
+            count(self.normalized_bytes),
+            count(self.raw_bytes)
+        );
         let mut rows = vec![
             ("val_bpb", number(self.val_bpb)),
             ("val_loss", number(self.val_loss)),
@@ -134,7 +138,10 @@ impl Report {
             ("bytes", bytes),
             ("bytes per token", number(self.bytes_per_token)),
             ("windows", windows),
-            ("device", format!("{}, {:.1} s, {:.0} tokens/s", self.device, self.seconds, self.tokens_per_second)),
+            (
+                "device",
+                format!("{}, {:.1} s, {:.0} tokens/s", self.device, self.seconds, self.tokens_per_second),
+            ),
             ("receipt", self.receipt_head.clone()),
         ];
         if self.bpb_without_ttt.is_some() {

@@ -158,7 +158,10 @@ impl PerToken {
             line.clear();
             let length = reader.read_until(b'\n', &mut line).map_err(fail)?;
             if line.last() != Some(&b'\n') {
-                return Err(format!("`{}`: expected {keep} lines of the earlier run, got {got}", path.display()));
+                return Err(format!(
+                    "`{}`: expected {keep} lines of the earlier run, got {got}",
+                    path.display()
+                ));
             }
             bytes += length as u64;
         }
