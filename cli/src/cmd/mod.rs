@@ -7,3 +7,4 @@ pub mod import;
 pub mod inspect;
 pub mod load;
 pub mod plan;
+pub mod train;

@@ -3,7 +3,6 @@
 use super::{Operand, Plan, PlanOptions, Port, Slot, SlotKind, Step};
 use crate::graph::{Graph, Node, Origin, ValueId};
 use crate::ops::Copy;
-use crate::tensor::TensorType;
 
 /// A value that is read after the last step.
 const FOREVER: usize = usize::MAX;
@@ -30,9 +29,8 @@ pub(super) fn place(name: &str, graph: &Graph, options: PlanOptions) -> Plan {
     for (position, &node) in order.iter().enumerate() {
         placer.place_node(position, &graph.nodes()[node]);
     }
+    let outputs = placer.place_outputs();
     placer.copy_assigned();
-    let outputs =
-        graph.outputs().iter().map(|(n, v)| Port { name: n.clone(), operand: placer.operand(*v) }).collect();
     Plan { name: name.to_owned(), slots: placer.slots, steps: placer.steps, inputs, states, outputs }
 }
 
@@ -120,7 +118,7 @@ impl Placer<'_> {
             let slot = match pairs.iter().find(|(r, _)| *r == result) {
                 None => self.take_scratch(ty.words()),
                 Some(&(_, operand)) => {
-                    let slot = self.overwrite(position, node.inputs[operand], value, &ty);
+                    let slot = self.overwrite(position, node, operand, value);
                     inputs[operand].slot = slot;
                     handed_over.push(slot);
                     slot
@@ -133,10 +131,13 @@ impl Placer<'_> {
         self.steps.push(Step { op: node.op.clone(), label: node.label.clone(), inputs, outputs, frees });
     }
 
-    /// The slot in which an in-place op may overwrite `old` to make `new`.
-    fn overwrite(&mut self, position: usize, old: ValueId, new: ValueId, ty: &TensorType) -> usize {
+    /// The slot in which an in-place op may overwrite operand `operand` of `node` to make `new`.
+    fn overwrite(&mut self, position: usize, node: &Node, operand: usize, new: ValueId) -> usize {
+        let (old, ty) = (node.inputs[operand], self.graph.ty(new).clone());
         let slot = self.operand(old).slot;
-        let dies = self.last_use[old.index()] == position;
+        // An op that reads the value through another operand too would read what it has overwritten.
+        let read_once = node.inputs.iter().filter(|v| **v == old).count() == 1;
+        let dies = self.last_use[old.index()] == position && read_once;
         let ours = match &self.slots[slot].kind {
             SlotKind::Scratch => true,
             SlotKind::Input(_) => false,
@@ -145,17 +146,14 @@ impl Placer<'_> {
         if dies && ours {
             return slot;
         }
-        let copy = self.take_scratch(ty.words());
-        let (from, to) = (Operand { slot, ty: ty.clone() }, Operand { slot: copy, ty: ty.clone() });
-        let label = "copy for an in-place op".to_owned();
-        self.steps.push(Step {
-            op: Copy.into(),
-            label,
-            inputs: vec![from],
-            outputs: vec![to],
-            frees: vec![],
-        });
-        copy
+        let copy = Operand { slot: self.take_scratch(ty.words()), ty: ty.clone() };
+        self.push_copy("copy for an in-place op", Operand { slot, ty }, copy.clone());
+        copy.slot
+    }
+
+    fn push_copy(&mut self, label: &str, from: Operand, to: Operand) {
+        let (inputs, outputs) = (vec![from], vec![to]);
+        self.steps.push(Step { op: Copy.into(), label: label.to_owned(), inputs, outputs, frees: vec![] });
     }
 
     /// Frees the scratch slots of values that nobody reads after this node, except those handed over to a result.
@@ -187,14 +185,23 @@ impl Placer<'_> {
                 matches!(self.graph.values()[value.index()].origin, Origin::Node { .. }),
                 "a state is assigned a computed value (insert a `copy`)"
             );
-            let label = "assign".to_owned();
-            self.steps.push(Step {
-                op: Copy.into(),
-                label,
-                inputs: vec![from],
-                outputs: vec![to],
-                frees: vec![],
-            });
+            self.push_copy("assign", from, to);
         }
+    }
+
+    /// Where the results of the run lie. The old value of a state that gets a new one is copied out of its way.
+    fn place_outputs(&mut self) -> Vec<Port> {
+        let mut ports = Vec::new();
+        for (name, value) in self.graph.outputs() {
+            let mut operand = self.operand(*value);
+            if self.graph.assigns().iter().any(|(state, _)| state == value) {
+                let slot = self.take_scratch(operand.ty.words());
+                let copy = Operand { slot, ty: operand.ty.clone() };
+                self.push_copy("old value of a state", operand, copy.clone());
+                operand = copy;
+            }
+            ports.push(Port { name: name.clone(), operand });
+        }
+        ports
     }
 }

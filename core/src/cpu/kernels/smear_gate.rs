@@ -16,7 +16,7 @@ pub(in crate::cpu) fn run(op: &SmearGate, mut launch: Launch<'_>) {
     launch.threads.each(y.chunks_mut(ROWS * d).collect(), |index, y| {
         for (row, y) in y.chunks_exact_mut(d).enumerate() {
             let t = index * ROWS + row;
-            let before = if t % op.seq == 0 { &zeros } else { &x[(t - 1) * d..t * d] };
+            let before = if t.is_multiple_of(op.seq) { &zeros } else { &x[(t - 1) * d..t * d] };
             let x = &x[t * d..(t + 1) * d];
             vector(
                 #[inline(always)]
@@ -44,8 +44,8 @@ pub(in crate::cpu) fn grad(op: &SmearGateGrad, mut launch: Launch<'_>) {
     launch.threads.each(pieces, |index, (dx, sums)| {
         for (row, dx) in dx.chunks_exact_mut(d).enumerate() {
             let t = index * ROWS + row;
-            let before = if t % op.seq == 0 { &zeros } else { &x[(t - 1) * d..t * d] };
-            let after = if (t + 1) % op.seq == 0 { &zeros } else { &dy[(t + 1) * d..(t + 2) * d] };
+            let before = if t.is_multiple_of(op.seq) { &zeros } else { &x[(t - 1) * d..t * d] };
+            let after = if (t + 1).is_multiple_of(op.seq) { &zeros } else { &dy[(t + 1) * d..(t + 2) * d] };
             let (x, dy) = (&x[t * d..(t + 1) * d], &dy[t * d..(t + 1) * d]);
             vector(
                 #[inline(always)]
