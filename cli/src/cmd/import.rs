@@ -1,7 +1,8 @@
 //! `golf import`: someone else's checkpoint or quantized export becomes an artifact, without running any of its code.
 //!
 //! Integers and scales are kept as they are where the artifact can hold them (rows of at most 8 bits with half-precision
-//! scales); everything else becomes the floats that its scores are computed with.
+//! scales) and the exporter's own loader would not round their products; everything else becomes the floats that the
+//! scores of its author were computed with.
 
 use super::load;
 use crate::exit::{Outcome, Status};
@@ -68,9 +69,10 @@ pub struct ImportArgs {
     /// How keys and values are shared: 0 not, -1 all from block 0, n the last n blocks.
     #[arg(long, allow_hyphen_values = true)]
     kv_share: Option<i64>,
-    /// Round weights as the exporter's own loader does (such as to bfloat16) instead of using the exact products.
+    /// Keep exact products of integers and scales where the exporter's own loader would round them (such as an
+    /// embedding to bfloat16): smaller, but not the scores that its author saw.
     #[arg(long)]
-    restored: bool,
+    exact: bool,
     /// Accept a tokenizer that is known to be the wrong one; every result will be marked.
     #[arg(long)]
     force_tokenizer: bool,
@@ -158,7 +160,7 @@ pub fn run(args: &ImportArgs) -> Outcome {
     if tokenizer.len() > config.vocab {
         return Err(load::LoadError::Vocabulary { pieces: tokenizer.len(), vocab: config.vocab }.into());
     }
-    let rounding = if args.restored { Rounding::Restored } else { Rounding::Exact };
+    let rounding = if args.exact { Rounding::Exact } else { Rounding::Restored };
     let mut tensors: Vec<_> = file.tensors.iter().map(|tensor| convert(tensor, rounding)).collect();
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let artifact = Artifact {
@@ -237,7 +239,14 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     use std::io::Write;
     let fail = |error: std::io::Error| format!("cannot write `{}`: {error}", path.display());
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Temporary files are private; an artifact is as readable as the user's other files (the umask applies).
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|error| fail(error.error))?;

@@ -34,7 +34,7 @@ fn model() -> ModelWeights {
         if tensor.shape().len() == 2 && tensor.f32s().iter().all(|x| *x == 0.0) {
             let mut rng = ChaCha8Rng::seed_from_u64(name.len() as u64);
             let values = (0..tensor.ty().numel()).map(|_| rng.random_range(-0.5..0.5f32)).collect();
-            *tensor = crate::tensor::Tensor::f32(&tensor.shape().to_vec(), values);
+            *tensor = crate::tensor::Tensor::f32(tensor.shape(), values);
         }
     }
     ModelWeights::new(config, tensors, [7; 32]).expect("the model's own parameters")
