@@ -26,6 +26,8 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
     let chunks = (tokens.len().saturating_sub(1)).div_ceil(options.chunk.max(1));
     let expected = [sums.len(), counts.len(), node.get("chunks")?];
     report.equal("ttt.chunks", "", &[chunks; 3], &expected);
+    // Also where there is a single chunk, and so no digest at all.
+    fixture.floats_of("ttt.digest", &[chunks.saturating_sub(1), case.order.len(), 3])?;
     let summaries = Summaries { fixture, order: &case.order };
     let mut session = Session::new(case.device);
     let (mut total, mut scored_targets) = (0.0, 0);
