@@ -4,5 +4,7 @@
 //! ([`device`]). No model logic lives here.
 
 pub mod cmd;
+pub mod config;
 pub mod device;
 pub mod exit;
+pub mod selftest;

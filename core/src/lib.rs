@@ -13,6 +13,7 @@ pub mod backend;
 pub mod codec;
 pub mod cpu;
 pub mod data;
+pub mod digest;
 pub mod eval;
 pub mod graph;
 pub mod import;

@@ -1,7 +1,7 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, plan};
+use golf_cli::cmd::{bench, eval, first_run, import, inspect, plan, selftest, train};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -17,13 +17,31 @@ struct Cli {
 enum Command {
     /// Time scoring and training steps
     Bench(bench::BenchArgs),
+    /// Score a model honestly (same as `golf-eval`)
+    Eval(Box<eval::EvalArgs>),
+    /// Train, score and run a small model on a public-domain corpus, in a few minutes
+    FirstRun(first_run::FirstRunArgs),
+    /// Turn a torch file or safetensors into an artifact, without running any pickle
+    Import(import::ImportArgs),
+    /// Show what an artifact is made of
+    Inspect(inspect::InspectArgs),
     /// Show the plan that a model runs
     Plan(plan::PlanArgs),
+    /// Replay fixtures of an independent implementation
+    Selftest(selftest::SelftestArgs),
+    /// Train a model (same as `golf-train`)
+    Train(Box<train::TrainArgs>),
 }
 
 fn main() -> ExitCode {
     finish(match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::FirstRun(args) => first_run::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Selftest(args) => selftest::run(&args),
+        Command::Train(args) => train::run(&args),
     })
 }

@@ -213,7 +213,7 @@ fn print(rows: &[Row], format: Format) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::ASCII_MARKDOWN).set_header(header);
+    table.load_style(comfy_table::presets::ASCII_MARKDOWN).set_header(header);
     rows.iter().for_each(|row| {
         table.add_row(cells(row));
     });

@@ -1,4 +1,11 @@
 //! One file per command.
 
 pub mod bench;
+pub mod eval;
+pub mod first_run;
+pub mod import;
+pub mod inspect;
+pub mod load;
 pub mod plan;
+pub mod selftest;
+pub mod train;

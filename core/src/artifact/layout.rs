@@ -9,7 +9,7 @@
 //!      8     2  major version: 1; a reader refuses any other
 //!     10     2  minor version: 0; a reader accepts any
 //!     12     1  byte order: 1, little-endian
-//!     13     1  revision of the encoders that compressed the sections; any value, for information
+//!     13     1  revision of the encoders that compressed the sections, 0 for none; any value, for information
 //!     14     2  number of sections, S
 //!     16     8  length of the file
 //!     24     4  required features: none is defined, all bits are 0
@@ -70,12 +70,14 @@
 //! bytes, the name, type and rank in a byte each, dimensions in 8 bytes each, and its data, which are integers
 //! row by row in one byte each as above and then scales in 2 bytes each, or values in 2 or 4 bytes each.
 //!
-//! **Canonical bytes.** One artifact has one encoding per encoder revision: symbols sections gather tensors of one
-//! bit width whose names agree once the components made of digits are dropped (one role over all layers), sorted
-//! by that name and width; every section has the smallest of all codecs' results, the lowest id among equals.
-//! No time stamps, no host names. JSON that is not what this writer would print is refused.
+//! **Canonical bytes.** A writer gives one artifact one encoding per encoder revision: symbols sections gather the
+//! tensors of one bit width whose names agree once the components made of digits are dropped (one role over all
+//! layers), sorted by that name and width; columns if and only if the order-0 entropies of blocks of 1,024 symbols
+//! add up to less than for rows; every section under the codec with the smallest result, the lowest id among equals.
+//! No time stamps, no host names. A reader accepts any grouping, order and codec, but refuses JSON that is not what
+//! this writer would print.
 //!
-//! This module is tables and field order only. Trust and limits are [`super::reader`]'s.
+//! This module is tables and field order only. Trust and limits are the reader's.
 
 use super::error::ArtifactError;
 
@@ -88,8 +90,6 @@ pub const MAJOR: u16 = 1;
 pub const MINOR: u16 = 0;
 /// Mark of the only byte order.
 pub const LITTLE_ENDIAN: u8 = 1;
-/// Revision of the encoders: raised when a codec's crate or setting changes the compressed bytes.
-pub const ENCODER_REVISION: u8 = 1;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 64;
 /// Bytes of an entry of the section table.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::codec::Codec;
+use crate::digest::hex;
 use crate::model::ModelConfig;
 
 use super::container::{self, Container, Section};
@@ -92,10 +93,6 @@ pub fn summary(bytes: &[u8]) -> Result<Summary, ArtifactError> {
         sections: container.sections.iter().map(section).collect(),
         tensors,
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn elements(tensor: &TensorSummary) -> u64 {

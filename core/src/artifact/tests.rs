@@ -13,7 +13,7 @@ fn finite_half() -> impl Strategy<Value = f16> {
 }
 
 fn finite_single() -> impl Strategy<Value = f32> {
-    any::<u32>().prop_map(|bits| f32::from_bits(bits)).prop_filter("finite", |v| v.is_finite())
+    any::<u32>().prop_map(f32::from_bits).prop_filter("finite", |v| v.is_finite())
 }
 
 fn tensor_data() -> impl Strategy<Value = (Vec<usize>, TensorData)> {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::codec::{self, Codec};
+use crate::codec::{self, Codec, ENCODER_REVISION};
 
 use super::error::ArtifactError;
 use super::layout::{
-    DIGEST_BYTES, ENCODER_REVISION, ENTRY_BYTES, Entry, FLAG_COLUMNS, FLAG_REQUIRED, HEADER_BYTES,
-    HEADER_CRC, Kind, LITTLE_ENDIAN, MAGIC, MAJOR, MINOR,
+    DIGEST_BYTES, ENTRY_BYTES, Entry, FLAG_COLUMNS, FLAG_REQUIRED, HEADER_BYTES, HEADER_CRC, Kind,
+    LITTLE_ENDIAN, MAGIC, MAJOR, MINOR,
 };
 use super::limits::{Limits, within};
 use super::table::TensorEntry;

@@ -9,6 +9,8 @@ use zstd::zstd_safe::CParameter;
 
 use super::Codec;
 
+/// See [`super::ENCODER_REVISION`].
+pub(super) const REVISION: u8 = 1;
 /// Level of Zstandard: the highest.
 const ZSTD_LEVEL: i32 = 22;
 /// Window of Zstandard, log2: what every reader must accept (RFC 8878 recommends supporting 8 MiB).

@@ -79,6 +79,10 @@ impl Codec {
     }
 }
 
+/// Revision of the encoders of this target: raised when a crate or a setting changes the compressed bytes; 0 where
+/// there are none.
+pub const ENCODER_REVISION: u8 = encode::REVISION;
+
 /// Compresses `raw` with every codec of this target and keeps the smallest result; of equals, the lowest id.
 pub fn encode_best(raw: &[u8]) -> (Codec, Vec<u8>) {
     let smallest = encode::candidates(raw).into_iter().min_by_key(|(codec, bytes)| (bytes.len(), *codec));
@@ -97,6 +101,8 @@ pub fn encode_best_of_each(streams: &[Vec<u8>]) -> Vec<(Codec, Vec<u8>)> {
 #[cfg(target_arch = "wasm32")]
 mod encode {
     use super::Codec;
+
+    pub(super) const REVISION: u8 = 0;
 
     pub(super) fn candidates(_raw: &[u8]) -> Vec<(Codec, Vec<u8>)> {
         Vec::new()

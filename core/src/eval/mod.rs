@@ -1,1 +1,38 @@
-//! (under construction)
+//! The honest score: bits per byte of a model on a text, with or without score-first adaptation.
+//!
+//! [`windows`] plans which context each target has, [`coverage`] proves that each was scored exactly once, [`bpb`] sums,
+//! [`Evaluator`] scores chunk by chunk and adapts only on what is already scored, [`receipt`] binds it all together and
+//! [`resume`] carries it over a restart. [`TrainThenScore`] is the illegal order of two published systems, always marked
+//! as such. [`Generator`] continues text.
+//!
+//! Everything here runs on any [`crate::backend::Backend`]; nothing knows files of text or artifacts.
+
+mod adapt;
+pub mod bpb;
+pub mod coverage;
+mod engine;
+mod error;
+mod evaluator;
+mod generate;
+pub mod receipt;
+pub mod resume;
+mod train_then_score;
+mod weights;
+pub mod windows;
+
+#[cfg(test)]
+mod tests;
+
+pub use adapt::{AdaptOptions, Trainable, TttOptimizer};
+pub use bpb::Totals;
+pub use coverage::{Coverage, CoverageError};
+pub use error::EvalError;
+pub use evaluator::{EvalOptions, Evaluator, Scored, Stream};
+pub use generate::{Generator, Sampling};
+pub use receipt::{Marks, Method, Receipt, ReceiptError, Source};
+#[cfg(not(target_arch = "wasm32"))]
+pub use resume::StateFileError;
+pub use resume::{ResumeError, Snapshot};
+pub use train_then_score::{IllegalScored, TrainThenScore, TrainThenScoreOptions};
+pub use weights::ModelWeights;
+pub use windows::{WindowError, WindowPlan, WindowRule, WindowSpan, document_starts};

@@ -128,6 +128,8 @@ pub struct ModelConfig {
     pub q_gain: f64,
     /// Parameter naming.
     pub names: Names,
+    /// Tokens of the windows that the model was trained on, the default for scoring; 0 where unknown.
+    pub window: usize,
 }
 
 impl Default for ModelConfig {
@@ -163,6 +165,7 @@ impl Default for ModelConfig {
             tied: true,
             q_gain: 1.5,
             names: Names::Std,
+            window: 0,
         }
     }
 }
@@ -275,6 +278,7 @@ impl ModelConfig {
         if self.rope_dims % 2 == 1 || (self.rope_ntk && self.rope_dims <= 2) {
             return fail("rope_dims", "even, above 2 with rope_ntk".into(), self.rope_dims.to_string());
         }
+        range("window", self.window, 0, 1 << 24)?;
         range("rope_train_len", self.rope_train_len, 1, 1 << 24)?;
         if self.kv_share < -1 || self.kv_share > self.layers as i64 {
             return fail("kv_share", format!("-1..={}", self.layers), self.kv_share.to_string());

@@ -1,7 +1,7 @@
 //! Canonical text of a plan: reads like a hand-written forward and backward; kept as snapshots and hashed into outputs.
 
 use super::{Operand, Plan, SlotKind};
-use sha2::{Digest, Sha256};
+use crate::digest::sha256_hex;
 use std::fmt;
 
 fn operands(list: &[Operand]) -> String {
@@ -34,6 +34,6 @@ impl fmt::Display for Plan {
 impl Plan {
     /// SHA-256 of the canonical text, in hexadecimal.
     pub fn hash(&self) -> String {
-        Sha256::digest(self.to_string()).iter().map(|b| format!("{b:02x}")).collect()
+        sha256_hex(self.to_string().as_bytes())
     }
 }

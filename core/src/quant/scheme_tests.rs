@@ -98,9 +98,9 @@ fn a_per_row_choice_is_never_worse_than_the_row_maximum() {
 #[test]
 fn empty_and_single_column_matrices_and_vectors_are_quantized() {
     for scheme in ALL {
-        assert_eq!(scheme.quantize(&[0, 4], &[]).q, []);
+        assert_eq!(scheme.quantize(&[0, 4], &[]).q, Vec::<i8>::new());
         assert_eq!(scheme.quantize(&[3, 0], &[]).scales, scheme.quantize(&[3, 1], &[0.0; 3]).scales);
-        assert_eq!(scheme.quantize(&[0], &[]).q, []);
+        assert_eq!(scheme.quantize(&[0], &[]).q, Vec::<i8>::new());
         let column = scheme.quantize(&[3, 1], &[2.0, 0.0, -2.0]);
         assert_eq!(column.q[1], 0, "{scheme:?}");
         assert_eq!(column.q[0], -column.q[2], "{scheme:?}");

@@ -5,19 +5,22 @@
 //! accounted for, token by token: the charge of the byte table must equal the UTF-8 length of the part of
 //! the normalized text that the token stands for.
 //!
-//! The length of a normalized text is counted with U+2581 as the one space byte that it stands for, and
-//! without a space at its very start: that is the dummy prefix, or a space that the byte table never charges
-//! after BOS. Normalization itself may change the text, which is why the raw length is reported beside it.
+//! The length of a normalized text is counted with U+2581 as the one space byte that it stands for, without
+//! the dummy prefix or suffix, and without an escaped space at its very start, which the byte table never
+//! charges after BOS. Normalization itself may change the text, which is why the raw length is reported
+//! beside it.
 
-use super::encode::Encoding;
+use std::ops::Range;
+
 use super::Tokenizer;
+use super::encode::Encoding;
 
 /// Byte counts of one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accounting {
     /// Sum of the byte table's charges, the first token following BOS.
     pub charged_bytes: u64,
-    /// UTF-8 length of the normalized text, a space at its start not counted.
+    /// UTF-8 length of the normalized text, dummy spaces and an escaped space at its start not counted.
     pub normalized_bytes: u64,
     /// UTF-8 length of the text as it was given.
     pub raw_bytes: u64,
@@ -104,13 +107,14 @@ impl Tokenizer {
     /// # Errors
     /// [`AccountingError::Lossy`].
     pub fn account_encoding(&self, text: &str, encoding: &Encoding) -> Result<Accounting, AccountingError> {
+        let counted = self.counted_bytes(&encoding.normalized);
         let mut charged_bytes = 0;
         let mut normalized_bytes = 0;
         let mut first = None;
         let mut previous = None;
         for (token, id) in encoding.ids.iter().enumerate() {
             let charged = u64::from(self.byte_table().target_bytes(previous, *id));
-            let expected = self.bytes_of_span(encoding, token);
+            let expected = self.bytes_of_span(encoding, token, &counted);
             if charged != expected && first.is_none() {
                 first = Some((token, charged, expected));
             }
@@ -128,14 +132,41 @@ impl Tokenizer {
         }
     }
 
-    /// Bytes of text in the span of one token.
-    fn bytes_of_span(&self, encoding: &Encoding, token: usize) -> u64 {
-        let span = encoding.span(token);
-        let bytes = encoding.normalized.as_bytes();
-        if !self.normalizer.settings.escape_whitespaces {
-            return span.len() as u64;
+    /// Bytes of the raw text that the first `tokens` ids of its encoding stand for: up to where the next one starts,
+    /// all of it when there is none. Whitespace that normalization drops belongs to the token before it.
+    pub fn raw_prefix_bytes(&self, text: &str, encoding: &Encoding, tokens: usize) -> usize {
+        if tokens >= encoding.ids.len() {
+            return text.len();
         }
-        span.filter(|at| is_counted(bytes, *at)).count() as u64
+        let mut origins = Vec::new();
+        self.normalizer.normalize(text, &self.user_symbols, Some(&mut origins));
+        origins.get(encoding.span(tokens).start).copied().unwrap_or(text.len())
+    }
+
+    /// The stretch of normalized text that is text: no dummy space, no escaped space at the start.
+    fn counted_bytes(&self, normalized: &str) -> Range<usize> {
+        let settings = self.normalizer.settings;
+        let space = settings.space();
+        let dummy_suffix = settings.add_dummy_prefix && settings.whitespace_as_suffix;
+        let dummy_prefix = settings.add_dummy_prefix && !settings.whitespace_as_suffix;
+        let free_start = (dummy_prefix || settings.escape_whitespaces) && normalized.starts_with(space);
+        let start = if free_start { space.len_utf8() } else { 0 };
+        let free_end = dummy_suffix && normalized.len() > start && normalized.ends_with(space);
+        let end = normalized.len() - if free_end { space.len_utf8() } else { 0 };
+        start..end
+    }
+
+    /// Bytes of text in the span of one token; of an escaped space only the first counts.
+    fn bytes_of_span(&self, encoding: &Encoding, token: usize, counted: &Range<usize>) -> u64 {
+        const SYMBOL: &[u8] = "\u{2581}".as_bytes();
+        let text = encoding.normalized.as_bytes();
+        let escaped = self.normalizer.settings.escape_whitespaces;
+        let in_symbol = |at: usize, back: usize| {
+            at.checked_sub(back).is_some_and(|start| text[start..].starts_with(SYMBOL))
+        };
+        let counts =
+            |at: &usize| counted.contains(at) && !(escaped && (in_symbol(*at, 1) || in_symbol(*at, 2)));
+        encoding.span(token).filter(counts).count() as u64
     }
 
     fn loss(&self, text: &str, encoding: &Encoding, token: usize, charged: u64, expected: u64) -> FirstLoss {
@@ -155,15 +186,4 @@ impl Tokenizer {
             expected,
         }
     }
-}
-
-/// Whether the byte at `at` counts: of each space symbol only the first byte does, of one at the very start
-/// none.
-fn is_counted(text: &[u8], at: usize) -> bool {
-    const SYMBOL: &[u8] = "\u{2581}".as_bytes();
-    let starts_at = |start: Option<usize>| start.is_some_and(|start| text[start..].starts_with(SYMBOL));
-    if at == 0 {
-        return !starts_at(Some(0));
-    }
-    !(starts_at(at.checked_sub(1)) || starts_at(at.checked_sub(2)))
 }

@@ -25,7 +25,7 @@ pub(crate) fn rules_of(map: &[u8]) -> Result<Vec<Rule>, CharsmapError> {
         return Err(too_short);
     }
     let trie_bytes = u32::from_le_bytes(*size) as usize;
-    if trie_bytes == 0 || trie_bytes % 4 != 0 || trie_bytes > rest.len() {
+    if trie_bytes == 0 || !trie_bytes.is_multiple_of(4) || trie_bytes > rest.len() {
         return Err(CharsmapError::TrieSize { trie: trie_bytes, map: rest.len() });
     }
     let (trie, targets) = rest.split_at(trie_bytes);

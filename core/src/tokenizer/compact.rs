@@ -87,8 +87,10 @@ impl Tokenizer {
         let flags = reader.number("flags", FLAGS)?;
         let flag = |bit: usize| flags & (1 << bit) != 0;
         let unk_surface = reader.text("unknown surface", MAX_PIECE_BYTES)?.to_owned();
-        let mut marker = |field| Ok::<_, CompactError>(reader.number(field, MAX_PIECES as u64)?.checked_sub(1));
-        let [bos, eos, pad] = [marker("bos")?, marker("eos")?, marker("pad")?].map(|id| id.map(|id| id as u32));
+        let mut marker =
+            |field| Ok::<_, CompactError>(reader.number(field, MAX_PIECES as u64)?.checked_sub(1));
+        let [bos, eos, pad] =
+            [marker("bos")?, marker("eos")?, marker("pad")?].map(|id| id.map(|id| id as u32));
         let pieces = read_pieces(&mut reader, flag(RANKS_FOLLOW))?;
         let rules = read_rules(&mut reader)?;
         let settings = NormalizerSettings {

@@ -12,7 +12,7 @@
 //! SHA-256 over all rules, if there are any. A set is a count of runs, then (gap, length - 1) each; a source
 //! is (bytes shared with the one before, length of the rest, rest).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
@@ -26,8 +26,6 @@ const LAST_CHARACTER: u64 = char::MAX as u64;
 const DIGEST_BYTES: usize = 8;
 /// Longest source or target; larger than any precompiled map allows a source to be.
 const MAX_TEXT_BYTES: usize = 1 << 20;
-
-type Rules = BTreeMap<Box<str>, Box<str>>;
 
 /// The rules, seen as deviations from Unicode.
 #[derive(Default)]
@@ -58,53 +56,57 @@ impl Description {
         description
     }
 
-    /// The rules that follow, or `None` if they are more than any tokenizer may have.
-    fn predict(&self) -> Option<Rules> {
-        let mut rules = Rules::new();
-        let mut variants: BTreeMap<char, Vec<char>> = BTreeMap::new();
-        if self.derived.len() > MAX_RULES {
+    /// The rules that follow, sorted by source, or `None` if they are more than any tokenizer may have.
+    fn predict(&self) -> Option<Vec<Rule>> {
+        let explicit = || self.folded.iter().chain(&self.single);
+        if self.derived.len() + explicit().count() > MAX_RULES {
             return None;
         }
-        for c in &self.derived {
-            rules.insert(c.to_string().into(), nfkc(&c.to_string()).into());
-        }
-        for (c, target) in self.folded.iter().chain(&self.single) {
-            rules.insert(c.to_string().into(), target.clone());
-        }
+        let derived = self.derived.iter().map(|c| Rule::new(c.to_string(), nfkc(c.encode_utf8(&mut [0; 4]))));
+        let other = explicit().map(|(c, target)| Rule::new(c.to_string(), target.clone()));
+        let mut rules: Vec<Rule> = derived.chain(other).collect();
+        sort_keeping_last(&mut rules);
+        let mut variants: BTreeMap<char, Vec<char>> = BTreeMap::new();
         for c in self.derived.iter().chain(self.folded.keys()) {
             if let Some(same) = equivalent(*c) {
                 variants.entry(same).or_insert_with(|| vec![same]).push(*c);
             }
         }
-        let mut bytes = rules.iter().map(|(source, target)| source.len() + target.len()).sum::<usize>();
+        let mut bytes = rules.iter().map(Rule::bytes).sum::<usize>();
+        let singles = rules.len();
         for composite in &self.composites {
             let name = composite.to_string();
             // A composite that has a rule itself, as in case folding, hands its target on.
-            let target = rules.get(&*name).cloned().unwrap_or_else(|| name.clone().into());
-            let sources = spellings(*composite, &variants, MAX_RULES - rules.len().min(MAX_RULES))?;
+            let known = rules[..singles].binary_search_by(|rule| (*rule.source).cmp(&name));
+            let target = known.map_or_else(|_| name.as_str().into(), |rule| rules[rule].target.clone());
+            let sources = spellings(*composite, &variants, MAX_RULES - rules.len())?;
             for source in sources.into_iter().filter(|source| *source != name) {
-                bytes += source.len() + target.len();
-                rules.insert(source.into(), target.clone());
+                rules.push(Rule::new(source, target.clone()));
+                bytes += rules.last().map_or(0, Rule::bytes);
             }
-            if rules.len() > MAX_RULES || bytes > MAX_RULE_BYTES {
+            if bytes > MAX_RULE_BYTES {
                 return None;
             }
         }
+        sort_keeping_last(&mut rules);
         Some(rules)
     }
 }
 
+/// Sorts by source; of rules with one source the last stays.
+fn sort_keeping_last(rules: &mut Vec<Rule>) {
+    rules.reverse();
+    rules.sort_by(|a, b| a.source.cmp(&b.source));
+    rules.dedup_by(|later, first| later.source == first.source);
+}
+
 /// Every sequence whose full decomposition is that of `composite`, at most `limit` of them.
-fn spellings(
-    composite: char,
-    variants: &BTreeMap<char, Vec<char>>,
-    limit: usize,
-) -> Option<Vec<String>> {
+fn spellings(composite: char, variants: &BTreeMap<char, Vec<char>>, limit: usize) -> Option<Vec<String>> {
     let mut spellings = vec![String::new()];
     for part in std::iter::once(composite).nfkd() {
         let alone = [part];
         let choices = variants.get(&part).map_or(&alone[..], Vec::as_slice);
-        if spellings.len() * choices.len() > limit {
+        if spellings.len().saturating_mul(choices.len()) > limit {
             return None;
         }
         let extended = |start: &String| {
@@ -148,15 +150,13 @@ pub(crate) fn write_rules(writer: &mut Writer, rules: &[Rule]) {
     write_set(writer, description.single.keys().copied());
     description.folded.values().chain(description.single.values()).for_each(|target| writer.text(target));
     write_set(writer, description.composites.iter().copied());
-    let explicit: Vec<&Rule> =
-        rules.iter().filter(|rule| predicted.get(&rule.source) != Some(&rule.target)).collect();
-    write_sources(writer, explicit.iter().map(|rule| &*rule.source));
+    let explicit = missing(rules, &predicted, |rule, predicted| rule == predicted);
+    write_sources(writer, &explicit);
     explicit.iter().for_each(|rule| writer.text(&rule.target));
-    let absent = |source: &&str| rules.binary_search_by(|rule| (*rule.source).cmp(source)).is_err();
-    let removed: Vec<&str> = predicted.keys().map(|source| &**source).filter(absent).collect();
-    write_sources(writer, removed.into_iter());
+    let removed = missing(&predicted, rules, |predicted, rule| predicted.source == rule.source);
+    write_sources(writer, &removed);
     if !rules.is_empty() {
-        writer.0.extend_from_slice(&digest(rules.iter().map(|rule| (&*rule.source, &*rule.target))));
+        writer.0.extend_from_slice(&digest(rules));
     }
 }
 
@@ -174,31 +174,39 @@ pub(crate) fn read_rules(reader: &mut Reader) -> Result<Vec<Rule>, CompactError>
     let composites = read_set(reader, "composites")?;
     let offset = reader.at;
     let too_many =
-        |got| CompactError::OutOfRange { field: "rules", offset, limit: MAX_RULES as u64, got };
+        |got| CompactError::OutOfRange { field: "rules", offset, limit: MAX_RULES as u64, got: got as u64 };
     let predicted = Description { derived, folded, single, composites }.predict();
-    let mut rules = predicted.ok_or_else(|| too_many(MAX_RULES as u64 + 1))?;
+    let mut rules = predicted.ok_or_else(|| too_many(MAX_RULES + 1))?;
     for source in read_sources(reader, "explicit rules")? {
-        let target = reader.text("rule target", MAX_TEXT_BYTES)?;
-        rules.insert(source, target.into());
+        rules.push(Rule::new(source, reader.text("rule target", MAX_TEXT_BYTES)?));
     }
-    for source in read_sources(reader, "removed rules")? {
-        rules.remove(&source);
-    }
+    sort_keeping_last(&mut rules);
+    let removed: HashSet<Box<str>> = read_sources(reader, "removed rules")?.into_iter().collect();
+    rules.retain(|rule| !removed.contains(&rule.source));
     if rules.len() > MAX_RULES {
-        return Err(too_many(rules.len() as u64));
+        return Err(too_many(rules.len()));
     }
-    let saved = if rules.is_empty() { None } else { Some(reader.bytes("rules digest", DIGEST_BYTES)?) };
-    if saved.is_some_and(|saved| saved != digest(rules.iter().map(|(source, target)| (&**source, &**target)))) {
+    if !rules.is_empty() && reader.bytes("rules digest", DIGEST_BYTES)? != digest(&rules) {
         return Err(CompactError::RulesDigest);
     }
-    Ok(rules.into_iter().map(|(source, target)| Rule { source, target }).collect())
+    Ok(rules)
 }
 
-fn digest<'a>(rules: impl Iterator<Item = (&'a str, &'a str)>) -> [u8; DIGEST_BYTES] {
+/// The rules of `from` that have no match in `other`; both sorted by source.
+fn missing<'a>(from: &'a [Rule], other: &[Rule], same: impl Fn(&Rule, &Rule) -> bool) -> Vec<&'a Rule> {
+    let mut other = other.iter().peekable();
+    let is_missing = |rule: &&Rule| {
+        while other.next_if(|other| other.source < rule.source).is_some() {}
+        !other.peek().is_some_and(|other| same(rule, other))
+    };
+    from.iter().filter(is_missing).collect()
+}
+
+fn digest(rules: &[Rule]) -> [u8; DIGEST_BYTES] {
     let mut hash = Sha256::new();
-    for text in rules.flat_map(|(source, target)| [source, target]) {
+    for text in rules.iter().flat_map(|rule| [&rule.source, &rule.target]) {
         hash.update((text.len() as u32).to_le_bytes());
-        hash.update(text);
+        hash.update(&**text);
     }
     let full: [u8; 32] = hash.finalize().into();
     *full.first_chunk().expect("a SHA-256 has more than eight bytes")
@@ -228,8 +236,7 @@ fn read_set(reader: &mut Reader, field: &'static str) -> Result<BTreeSet<char>, 
         let offset = reader.at;
         let start = after + reader.number(field, LAST_CHARACTER)?;
         after = start + reader.number(field, LAST_CHARACTER)? + 1;
-        let out_of_range =
-            |got| CompactError::OutOfRange { field, offset, limit: LAST_CHARACTER, got };
+        let out_of_range = |got| CompactError::OutOfRange { field, offset, limit: LAST_CHARACTER, got };
         if after > LAST_CHARACTER + 1 {
             return Err(out_of_range(after - 1));
         }
@@ -240,10 +247,10 @@ fn read_set(reader: &mut Reader, field: &'static str) -> Result<BTreeSet<char>, 
     Ok(set)
 }
 
-fn write_sources<'a>(writer: &mut Writer, sources: impl ExactSizeIterator<Item = &'a str>) {
-    writer.number(sources.len() as u64);
+fn write_sources(writer: &mut Writer, rules: &[&Rule]) {
+    writer.number(rules.len() as u64);
     let mut before = "";
-    for source in sources {
+    for source in rules.iter().map(|rule| &*rule.source) {
         let shared = before.bytes().zip(source.bytes()).take_while(|(a, b)| a == b).count();
         let shared = (0..=shared).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0);
         writer.number(shared as u64);

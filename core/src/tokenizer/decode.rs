@@ -35,11 +35,8 @@ impl Tokenizer {
         let mut at_start = true;
         let mut dropped_space = false;
         for (position, id) in ids.iter().enumerate() {
-            let piece = self.piece(*id).ok_or(DecodeError::IdOutOfRange {
-                position,
-                id: *id,
-                vocab: self.len(),
-            })?;
+            let piece =
+                self.piece(*id).ok_or(DecodeError::IdOutOfRange { position, id: *id, vocab: self.len() })?;
             if let (PieceKind::Byte, Some(byte)) = (piece.kind, byte_of_piece(&piece.text)) {
                 run.push(byte);
                 continue;

@@ -179,7 +179,8 @@ impl<'a> Merger<'a> {
         }
     }
 
-    /// Writes one symbol; unused pieces are split again where they were joined.
+    /// Writes one symbol; unused pieces are split again where they were joined, and are unknown where
+    /// nothing was joined.
     fn emit_piece(&self, text: &str, encoding: &mut Encoding) {
         let mut pending = vec![text];
         while let Some(text) = pending.pop() {
@@ -190,8 +191,10 @@ impl<'a> Merger<'a> {
                     let (left, right) = text.split_at(*joint);
                     pending.extend([right, left]);
                 }
-                (Some(id), None) => encoding.push(id, text.len()),
-                (None, None) => self.emit_unknown(text, encoding),
+                (Some(id), None) if self.tokenizer.pieces[id as usize].kind != PieceKind::Unused => {
+                    encoding.push(id, text.len());
+                }
+                _ => self.emit_unknown(text, encoding),
             }
         }
     }

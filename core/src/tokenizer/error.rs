@@ -36,7 +36,9 @@ pub enum TokenizerError {
         detail: String,
     },
     /// A model of another algorithm.
-    #[error("tokenizer file: expected model type `bpe`, got `{got}`\nhint: only byte-pair models are supported")]
+    #[error(
+        "tokenizer file: expected model type `bpe`, got `{got}`\nhint: only byte-pair models are supported"
+    )]
     ModelType {
         /// Name of the model type.
         got: String,

@@ -7,7 +7,7 @@
 //! Invariants: ids are `0..len()`; the pieces are distinct; exactly one piece is the unknown piece; with
 //! byte fallback all 256 byte pieces exist, so every text can be encoded; [`Tokenizer::encode`] and
 //! [`Tokenizer::decode`] give what the reference implementation of SentencePiece gives for the same model;
-//! [`Tokenizer::identity`] is equal for two tokenizers exactly when they encode and count alike.
+//! tokenizers with equal [`Tokenizer::identity`] encode, decode and count alike.
 //!
 //! Not here: unigram, word and character models (refused with a typed error), sampling, and shards.
 
@@ -63,7 +63,7 @@ pub enum PieceKind {
     Control = 3,
     /// Text that is always kept whole, before any merging.
     UserDefined = 4,
-    /// A piece that merging passes through but that is split again on output.
+    /// A piece that merging passes through but that is split again on output; never produced from text.
     Unused = 5,
     /// One raw byte, written `<0xNN>`.
     Byte = 6,

@@ -18,6 +18,17 @@ pub(crate) struct Rule {
     pub target: Box<str>,
 }
 
+impl Rule {
+    pub fn new(source: impl Into<Box<str>>, target: impl Into<Box<str>>) -> Rule {
+        Rule { source: source.into(), target: target.into() }
+    }
+
+    /// Bytes of text in the rule.
+    pub fn bytes(&self) -> usize {
+        self.source.len() + self.target.len()
+    }
+}
+
 /// The rules of a normalizer, ready for longest-prefix search.
 #[derive(Clone, Debug)]
 pub(crate) struct RuleMap {

@@ -73,8 +73,12 @@ fn pieces(model: &SentencePieceModel) -> Result<Vec<Piece>, TokenizerError> {
         scores.push(score + 0.0);
         pieces.push(Piece { text: piece.piece().into(), kind, rank: 0 });
     }
-    let mut order: Vec<f32> =
-        pieces.iter().zip(&scores).filter(|(piece, _)| piece.kind.is_merged()).map(|(_, score)| *score).collect();
+    let mut order: Vec<f32> = pieces
+        .iter()
+        .zip(&scores)
+        .filter(|(piece, _)| piece.kind.is_merged())
+        .map(|(_, score)| *score)
+        .collect();
     order.sort_by(|a, b| b.total_cmp(a));
     order.dedup();
     for (piece, score) in pieces.iter_mut().zip(&scores).filter(|(piece, _)| piece.kind.is_merged()) {
@@ -88,9 +92,5 @@ fn markers(pieces: &[Piece], trainer: &TrainerSpec) -> Markers {
     let find = |name: &str| {
         (0u32..).zip(pieces).find(|(_, p)| p.kind == PieceKind::Control && &*p.text == name).map(|(id, _)| id)
     };
-    Markers {
-        bos: find(trainer.bos_piece()),
-        eos: find(trainer.eos_piece()),
-        pad: find(trainer.pad_piece()),
-    }
+    Markers { bos: find(trainer.bos_piece()), eos: find(trainer.eos_piece()), pad: find(trainer.pad_piece()) }
 }

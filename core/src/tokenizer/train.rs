@@ -198,8 +198,14 @@ impl Trainer {
             .iter()
             .map(|(word, count)| Word { symbols: word.chars().map(symbol).collect(), count: *count as i64 })
             .collect();
-        let mut trainer =
-            Trainer { symbols, numbers, pieces: Vec::new(), words, pairs: HashMap::new(), best: BinaryHeap::new() };
+        let mut trainer = Trainer {
+            symbols,
+            numbers,
+            pieces: Vec::new(),
+            words,
+            pairs: HashMap::new(),
+            best: BinaryHeap::new(),
+        };
         for index in 0..trainer.words.len() {
             trainer.count_pairs(index, 1);
         }
@@ -272,7 +278,8 @@ impl Trainer {
             grown.extend(near.filter(|near| near.0 == number || near.1 == number));
         }
         self.pairs.remove(&pair);
-        let counted = grown.into_iter().filter_map(|near| Some((self.pairs.get(&near)?.count, Reverse(near))));
+        let counted =
+            grown.into_iter().filter_map(|near| Some((self.pairs.get(&near)?.count, Reverse(near))));
         self.best.extend(counted);
     }
 }
@@ -296,7 +303,8 @@ fn merge_in(symbols: &[u32], pair: Pair, number: u32) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "the cat sat on the mat, the cat ate 42 rats.\nThe hat\tis that of the rat; 2 + 2 = 4!\n";
+    const TEXT: &str =
+        "the cat sat on the mat, the cat ate 42 rats.\nThe hat\tis that of the rat; 2 + 2 = 4!\n";
 
     #[test]
     fn words_are_the_text_and_keep_digits_and_lines_apart() {

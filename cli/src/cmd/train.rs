@@ -1,0 +1,348 @@
+//! `golf-train`: trains a model within a wall-clock budget, resumes it, and writes its artifact.
+//!
+//! Reads configuration and data, opens the device, and hands everything to [`golf_core::train::session`]. Data and
+//! configuration are checked in full before the first step.
+
+mod output;
+mod shards;
+mod signals;
+
+use crate::config::{self, Config, Given, Resolved};
+use crate::device::Device;
+use crate::exit::{Outcome, Status};
+use clap::{Args, Parser, ValueEnum};
+use golf_core::data::TokenStream;
+use golf_core::tokenizer::{Tokenizer, TokenizerError};
+use golf_core::train::session::{self, Every, Job, Resume};
+use golf_core::train::validation::Validation;
+use golf_core::train::{checkpoint, presets};
+use output::{Output, Style};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Train a small language model within a wall-clock budget and write its artifact.
+///
+/// Every setting can come from a preset, a TOML file (`--config`), the environment (the challenge's names, such as SEED,
+/// ITERATIONS, MATRIX_LR), a flag, or `--set KEY=VALUE`; later ones win. `--print-config` lists all of them with their origin.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "golf-train", version, args_override_self = true)]
+pub struct TrainArgs {
+    /// Model and recipe to start from: tiny, nano, or a published system
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(presets::names()))]
+    preset: Option<String>,
+    /// Reproduce the preset with its published mistakes
+    #[arg(long)]
+    as_published: bool,
+    /// TOML file with settings
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Any setting; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    #[command(flatten)]
+    shortcuts: Shortcuts,
+    /// Print all settings with their origin and exit
+    #[arg(long)]
+    print_config: bool,
+    /// Print events (or the configuration) as JSON lines instead of a log
+    #[arg(long)]
+    json: bool,
+    /// Print warnings and the end only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Flags for the settings that are set most often.
+#[derive(Args, Clone, Debug)]
+struct Shortcuts {
+    /// Training shards: a folder, a file or a pattern
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// Validation shards (default: those in the training shards' folder)
+    #[arg(long, value_name = "PATH")]
+    val: Option<String>,
+    /// SentencePiece model; goes into the artifact
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<String>,
+    /// Folder for artifact, checkpoints and metrics
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<String>,
+    /// Seed of the initial weights
+    #[arg(long)]
+    seed: Option<String>,
+    /// Steps at most
+    #[arg(long)]
+    iterations: Option<String>,
+    /// Training time at most; 0 is no cap
+    #[arg(long, value_name = "SECONDS")]
+    max_wallclock_seconds: Option<String>,
+    /// off, auto, or a checkpoint
+    #[arg(long, value_name = "auto|off|FILE")]
+    resume: Option<String>,
+    /// Steps (100), training time (60s) or never
+    #[arg(long, value_name = "N|SECONDSs")]
+    checkpoint_every: Option<String>,
+    /// cpu or reference
+    #[arg(long)]
+    device: Option<String>,
+    /// Threads; 0 is all cores
+    #[arg(long)]
+    threads: Option<String>,
+}
+
+impl Shortcuts {
+    fn given(&self) -> impl Iterator<Item = (String, String, String)> {
+        let pairs = [
+            ("--data", "run.data", &self.data),
+            ("--val", "run.val", &self.val),
+            ("--tokenizer", "run.tokenizer", &self.tokenizer),
+            ("--out", "run.out", &self.out),
+            ("--seed", "recipe.seed", &self.seed),
+            ("--iterations", "recipe.iterations", &self.iterations),
+            ("--max-wallclock-seconds", "recipe.max_wallclock_seconds", &self.max_wallclock_seconds),
+            ("--resume", "run.resume", &self.resume),
+            ("--checkpoint-every", "run.checkpoint_every", &self.checkpoint_every),
+            ("--device", "run.device", &self.device),
+            ("--threads", "run.threads", &self.threads),
+        ];
+        let given = pairs.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value.clone()?)));
+        given.map(|(flag, key, value)| (flag.to_owned(), key.to_owned(), value))
+    }
+}
+
+/// Why training does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Configuration.
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    /// Shards.
+    #[error(transparent)]
+    Shards(#[from] shards::ShardsError),
+    /// A required setting.
+    #[error("no training data\nhint: `--data FOLDER` with the shards of `golf data tokenize`")]
+    NoData,
+    /// A file cannot be read or a folder made.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// `read`, `create`, `lock`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The tokenizer is not one.
+    #[error("tokenizer `{}`: {source}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: TokenizerError,
+    },
+    /// A tokenizer larger than the vocabulary.
+    #[error(
+        "tokenizer `{path}` has {got} pieces: expected at most the vocabulary of {vocab}\nhint: do not set `vocab`, the tokenizer does"
+    )]
+    Vocabulary {
+        /// The file.
+        path: String,
+        /// Its size.
+        got: usize,
+        /// The model's.
+        vocab: usize,
+    },
+    /// A value that is none of its setting's choices.
+    #[error("setting `{key}`: expected {expected}, got `{got}`")]
+    Choice {
+        /// The setting.
+        key: &'static str,
+        /// What would be accepted.
+        expected: &'static str,
+        /// What was given.
+        got: String,
+    },
+    /// An output folder with another run's checkpoints.
+    #[error("`{}` holds checkpoints already\nhint: `--resume auto` continues that run; choose another `--out` for a new one", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An output folder that another process is writing.
+    #[error("another process is training in `{}`", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Runs the command.
+pub fn run(args: &TrainArgs) -> Outcome {
+    let resolved = resolve(args)?;
+    if args.print_config {
+        print_config(&resolved, args.json);
+        return Ok(Status::Done);
+    }
+    let Config { run, model, recipe } = &resolved.config;
+    model.check()?;
+    recipe.check()?;
+    let tokenizer = run.tokenizer.as_deref().map(|path| open_tokenizer(Path::new(path))).transpose()?;
+    if let (Some(path), Some(t)) = (&run.tokenizer, &tokenizer)
+        && t.len() > model.vocab
+    {
+        let (path, got, vocab) = (path.clone(), t.len(), model.vocab);
+        return Err(StartError::Vocabulary { path, got, vocab }.into());
+    }
+    let device = Device::from_str(&run.device, true).map_err(|_| StartError::Choice {
+        key: "device",
+        expected: "cpu or reference",
+        got: run.device.clone(),
+    })?;
+    let (train, validation) = open_data(&resolved.config, tokenizer.as_ref())?;
+    let out = output_folder(&resolved);
+    let resume = resume_of(&run.resume);
+    let lock = prepare(&out, &resume)?;
+    let style = Style { json: args.json, quiet: args.quiet };
+    let mut sink = Output::open(&out, style, recipe, run.train_log_every)?;
+    if !args.json && !args.quiet {
+        announce(&resolved, &out);
+    }
+    let signals = signals::install()?;
+    let interrupted = || signals.received().is_some();
+    let job = Job {
+        model: model.clone(),
+        recipe: recipe.clone(),
+        train,
+        validation,
+        tokenizer: tokenizer.as_ref(),
+        out,
+        resume,
+        checkpoint_every: every(&run.checkpoint_every)?,
+        checkpoint_keep: run.checkpoint_keep,
+        validate_every: run.val_loss_every,
+        interrupted: &interrupted,
+    };
+    let mut backend = device.open((run.threads > 0).then_some(run.threads));
+    let outcome = pollster::block_on(session::run(backend.as_mut(), job, &mut sink));
+    sink.close();
+    drop(lock);
+    Ok(match (outcome?, signals.received()) {
+        (session::Outcome::Interrupted, Some(signal)) => Status::Interrupted(signal),
+        _ => Status::Done,
+    })
+}
+
+fn resolve(args: &TrainArgs) -> Result<Resolved, StartError> {
+    let mut flags: Vec<_> = args.shortcuts.given().collect();
+    for assignment in &args.set {
+        let (key, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| config::ConfigError::NotAnAssignment { got: assignment.clone() })?;
+        flags.push((format!("--set {key}"), key.trim().to_owned(), value.to_owned()));
+    }
+    let given = Given {
+        preset: args.preset.clone(),
+        as_published: args.as_published,
+        file: args.config.clone(),
+        env: config::environment(),
+        flags,
+    };
+    Resolved::new(&given, |path| Ok(open_tokenizer(path)?.len()))
+}
+
+fn print_config(resolved: &Resolved, json: bool) {
+    if json {
+        println!("{:#}", resolved.json());
+        return;
+    }
+    resolved.lines(true).iter().for_each(|line| println!("{line}"));
+    println!("config hash: {}", resolved.hash());
+}
+
+/// What a person wants to see before a long run: the preset's notes and everything that was changed.
+fn announce(resolved: &Resolved, out: &Path) {
+    println!("preset {}: {}", resolved.preset, resolved.notes.join("; "));
+    resolved.lines(false).iter().for_each(|line| println!("{line}"));
+    println!("output: `{}`", out.display());
+}
+
+fn open_tokenizer(path: &Path) -> Result<Tokenizer, StartError> {
+    let read = |source| StartError::Io { action: "read", path: path.to_path_buf(), source };
+    let bytes = fs::read(path).map_err(read)?;
+    Tokenizer::from_sentencepiece(&bytes)
+        .map_err(|source| StartError::Tokenizer { path: path.to_path_buf(), source })
+}
+
+/// Training and validation tokens, every header, length and id checked.
+fn open_data(
+    config: &Config,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<(TokenStream, Option<Validation>), Box<dyn std::error::Error>> {
+    let Config { model, recipe, run } = config;
+    let data = run.data.as_deref().ok_or(StartError::NoData)?;
+    let open = |paths: Vec<PathBuf>| {
+        let stream = TokenStream::open(paths)?;
+        stream.check_tokens(model.vocab)?;
+        Ok::<_, golf_core::data::StreamError>(stream)
+    };
+    let train = open(shards::training(data)?)?;
+    let paths = match &run.val {
+        Some(path) => Some(shards::validation(path)?),
+        None => shards::beside(data)?,
+    };
+    let Some(paths) = paths else { return Ok((train, None)) };
+    let bytes = tokenizer.map(|t| t.byte_table().padded(model.vocab));
+    let (seq, rows) = (recipe.train_seq_len, recipe.rows());
+    Ok((train, Some(Validation::new(open(paths)?, seq, rows, run.val_tokens, bytes)?)))
+}
+
+fn output_folder(resolved: &Resolved) -> PathBuf {
+    let run = &resolved.config.run;
+    let name =
+        || run.run_id.clone().unwrap_or_else(|| format!("{}-{}", resolved.preset, &resolved.hash()[..8]));
+    run.out.as_ref().map_or_else(|| Path::new("runs").join(name()), PathBuf::from)
+}
+
+fn resume_of(text: &str) -> Resume {
+    match text {
+        "off" => Resume::Off,
+        "auto" => Resume::Auto,
+        path => Resume::From(PathBuf::from(path)),
+    }
+}
+
+fn every(text: &str) -> Result<Every, StartError> {
+    let wrong = || StartError::Choice {
+        key: "checkpoint_every",
+        expected: "steps (`100`), seconds (`60s`) or `never`",
+        got: text.to_owned(),
+    };
+    match text.strip_suffix('s') {
+        _ if text == "never" => Ok(Every::Never),
+        Some(seconds) => {
+            let seconds = seconds.parse::<f64>().ok().filter(|s| *s >= 0.0);
+            Ok(Every::Seconds(seconds.ok_or_else(wrong)?))
+        }
+        None => Ok(Every::Steps(text.parse().ok().filter(|steps| *steps > 0).ok_or_else(wrong)?)),
+    }
+}
+
+/// Makes the output folder, and holds its lock for as long as the result lives.
+fn prepare(out: &Path, resume: &Resume) -> Result<File, StartError> {
+    let io = |action| move |source| StartError::Io { action, path: out.to_path_buf(), source };
+    fs::create_dir_all(out).map_err(io("create"))?;
+    let lock = File::create(out.join("run.lock")).map_err(io("lock"))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StartError::Locked { path: out.to_path_buf() }),
+        Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
+    }
+    let occupied = checkpoint::list(out).is_ok_and(|found| !found.is_empty());
+    if *resume == Resume::Off && occupied {
+        return Err(StartError::Occupied { path: out.to_path_buf() });
+    }
+    Ok(lock)
+}

@@ -1,0 +1,163 @@
+//! A model on a backend: scores batches of windows and differentiates batches of rows. No policy: what may be scored
+//! or adapted, and when, is decided by its owners.
+//!
+//! Plans are compiled once per number of rows. A batch never exceeds `batch_tokens` tokens (but has at least one row),
+//! which bounds memory; the numbers do not depend on it except through the order of sums inside a backend.
+
+use super::error::EvalError;
+use super::weights::{ModelWeights, plain};
+use super::windows::WindowSpan;
+use crate::backend::{Backend, ExecutableId};
+use crate::graph::Graph;
+use crate::model::gpt::{Weights, Window};
+use crate::model::graphs::{gradient_graph, logits_graph, score_graph};
+use crate::model::{ModelConfig, parameters};
+use crate::ops::OpError;
+use crate::plan::{Plan, PlanOptions};
+use crate::quant::fake::FakeQuantRule;
+use crate::tensor::{DType, Tensor};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub(super) struct Engine<'b> {
+    pub backend: &'b mut dyn Backend,
+    pub config: ModelConfig,
+    weights: Weights,
+    batch_tokens: usize,
+    score_plans: HashMap<Window, ExecutableId>,
+    gradient_plans: HashMap<Window, ExecutableId>,
+}
+
+impl<'b> Engine<'b> {
+    /// Writes the weights to the backend; those in `adapted` as plain f32.
+    pub fn new(
+        backend: &'b mut dyn Backend,
+        model: &ModelWeights,
+        adapted: &BTreeSet<String>,
+        batch_tokens: usize,
+    ) -> Result<Self, EvalError> {
+        let mut weights = Weights::default();
+        for (name, tensor) in model.tensors() {
+            if adapted.contains(name) {
+                backend.write_state(name, &plain(tensor))?;
+                continue;
+            }
+            if tensor.ty().dtype != DType::F32 {
+                weights.dtypes.insert(name.clone(), tensor.ty().dtype);
+            }
+            backend.write_state(name, tensor)?;
+        }
+        let (score_plans, gradient_plans) = (HashMap::new(), HashMap::new());
+        let config = model.config().clone();
+        Ok(Self { backend, config, weights, batch_tokens, score_plans, gradient_plans })
+    }
+
+    /// Shapes of the parameters `names`.
+    pub fn shapes(&self, names: &[String]) -> BTreeMap<String, Vec<usize>> {
+        let wanted: BTreeSet<&String> = names.iter().collect();
+        let all = parameters(&self.config).into_iter();
+        all.filter(|p| wanted.contains(&p.name)).map(|p| (p.name, p.shape)).collect()
+    }
+
+    fn batch_rows(&self, seq: usize) -> usize {
+        (self.batch_tokens / seq).max(1)
+    }
+
+    /// The nll of every scored position of `spans`, in order. Rows shorter than `seq` are padded on the right with
+    /// token 0, which a causal model never sees from the left.
+    pub async fn score(
+        &mut self,
+        tokens: &[i32],
+        spans: &[WindowSpan],
+        seq: usize,
+    ) -> Result<Vec<f64>, EvalError> {
+        let mut out = Vec::with_capacity(spans.iter().map(WindowSpan::scored).sum());
+        for batch in spans.chunks(self.batch_rows(seq)) {
+            let window = Window { rows: batch.len(), seq };
+            let (mut x, mut y) = (vec![0; window.tokens()], vec![0; window.tokens()]);
+            for (row, span) in batch.iter().enumerate() {
+                let (at, len) = (row * seq, span.end - span.start);
+                x[at..at + len].copy_from_slice(&tokens[span.start..span.end]);
+                y[at..at + len].copy_from_slice(&tokens[span.start + 1..span.end + 1]);
+            }
+            let nll = self.nll(window, x, y).await?;
+            for (row, span) in batch.iter().enumerate() {
+                let scored = row * seq + span.first_scored - span.start..row * seq + span.end - span.start;
+                for (offset, &value) in nll[scored].iter().enumerate() {
+                    if !value.is_finite() {
+                        return Err(EvalError::NotFinite { target: span.first_scored + offset, value });
+                    }
+                    out.push(value);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    async fn nll(&mut self, window: Window, x: Vec<i32>, y: Vec<i32>) -> Result<Vec<f64>, EvalError> {
+        let executable = match self.score_plans.get(&window) {
+            Some(executable) => *executable,
+            None => {
+                let graph = score_graph(&self.config, &self.weights, window)?;
+                let executable = self.compile("score", &graph).await?;
+                self.score_plans.insert(window, executable);
+                executable
+            }
+        };
+        let n = window.tokens();
+        let (x, y) = (Tensor::i32(&[n], x), Tensor::i32(&[n], y));
+        self.backend.submit(executable, &[("tokens", &x), ("targets", &y)])?;
+        Ok(self.backend.read_output(executable, "nll").await?.to_f64())
+    }
+
+    pub async fn compile(&mut self, name: &str, graph: &Graph) -> Result<ExecutableId, EvalError> {
+        Ok(self.backend.compile(Plan::new(name, graph, PlanOptions::default())).await?)
+    }
+
+    pub async fn compile_logits(&mut self, window: Window) -> Result<ExecutableId, EvalError> {
+        let graph = logits_graph(&self.config, &self.weights, window)?;
+        self.compile("logits", &graph).await
+    }
+
+    /// Leaves in the gradient states of `wrt` the gradient of the mean nll over the rows of `segment` (`rows · seq + 1`
+    /// tokens), and returns that mean. Micro-batches keep within `batch_tokens`.
+    pub async fn gradient(
+        &mut self,
+        segment: &[i32],
+        seq: usize,
+        wrt: &[String],
+        fake_quant: &BTreeMap<String, FakeQuantRule>,
+    ) -> Result<f64, EvalError> {
+        let rows = (segment.len() - 1) / seq;
+        let (mut first, mut loss) = (0, 0.0);
+        while first < rows {
+            let window = Window { rows: self.batch_rows(seq).min(rows - first), seq };
+            let executable = self.gradient_plan(window, wrt, fake_quant).await?;
+            let (from, n) = (first * seq, window.tokens());
+            let x = Tensor::i32(&[n], segment[from..from + n].to_vec());
+            let y = Tensor::i32(&[n], segment[from + 1..from + n + 1].to_vec());
+            let weight = window.rows as f64 / rows as f64;
+            let (share, keep) = (Tensor::scalar(weight), Tensor::scalar(f64::from(u8::from(first > 0))));
+            let inputs = [("tokens", &x), ("targets", &y), ("share", &share), ("keep", &keep)];
+            self.backend.submit(executable, &inputs)?;
+            loss += weight * self.backend.read_output(executable, "loss").await?.item();
+            first += window.rows;
+        }
+        Ok(loss)
+    }
+
+    async fn gradient_plan(
+        &mut self,
+        window: Window,
+        wrt: &[String],
+        fake_quant: &BTreeMap<String, FakeQuantRule>,
+    ) -> Result<ExecutableId, EvalError> {
+        if let Some(executable) = self.gradient_plans.get(&window) {
+            return Ok(*executable);
+        }
+        let weights = Weights { fake_quant: fake_quant.clone(), ..self.weights.clone() };
+        let graph: Result<Graph, OpError> = gradient_graph(&self.config, &weights, window, wrt);
+        let executable = self.compile("adapt", &graph?).await?;
+        self.gradient_plans.insert(window, executable);
+        Ok(executable)
+    }
+}

@@ -1,0 +1,394 @@
+//! A training recipe: every number that decides what a run computes, apart from the model's structure.
+//!
+//! Flat and closed, so that one table of settings, a TOML file and a command line can speak of the same fields. What only
+//! decides where and how often something is written is not here: two runs with equal recipe, model and data compute the
+//! same.
+
+use crate::model::init::Init;
+use crate::quant::ExportRecipe;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// What the learning rate's final decay (the "warmdown") aims at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarmdownEnd {
+    /// The wall-clock cap alone where there is one, as the published scripts do. A run that completes its iterations
+    /// before the cap then never decays.
+    Cap,
+    /// Whichever of cap and iterations comes first.
+    Earliest,
+}
+
+/// When an exponential average starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmaStart {
+    /// From the initial weights.
+    Initial,
+    /// From the weights after the first step.
+    FirstStep,
+}
+
+/// Which optimizer the projections of hash tables and value embeddings have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Projections {
+    /// Muon, at the matrix rate.
+    Muon,
+    /// AdamW, at the scalar rate (PR #549).
+    Scalar,
+    /// AdamW for the value embedding's, Muon for the hashes' (PR #861).
+    ValueScalar,
+}
+
+/// At which rate hash tables and the value embedding learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tables {
+    /// The token embedding's.
+    Token,
+    /// The scalars' (PR #861).
+    Scalar,
+}
+
+/// When training begins to see quantized weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Qat {
+    /// Never.
+    Never,
+    /// From the first step.
+    Always,
+    /// Once the learning rate's scale is below the threshold.
+    LrScale,
+    /// Once the fraction of the budget used (of the cap, or of the iterations where there is no cap) reaches the threshold.
+    Clock,
+}
+
+/// Which weights fake quantization covers, among those that the artifact quantizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QatScope {
+    /// Those for which the export's system has a training rule.
+    System,
+    /// All matrices, at the width of the export.
+    Stored,
+}
+
+/// Order of scoring and adapting in test-time training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TttOrder {
+    /// Every chunk is scored before the model adapts on it.
+    ScoreFirst,
+    /// The model adapts on the text that it is then scored on: not a legal score.
+    TrainThenScore,
+}
+
+/// Optimizer of test-time training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TttOptimizer {
+    /// SGD with momentum.
+    Sgd,
+    /// AdamW.
+    Adamw,
+}
+
+/// How a run trains. Lengths are in tokens, rates per step. Defaults are the challenge's baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Seed of the initial weights; the order of the data does not depend on it.
+    pub seed: u64,
+    /// How matrices start.
+    pub init: Init,
+    /// Steps at most.
+    pub iterations: u64,
+    /// Training time at most, in seconds; 0 is no cap.
+    pub max_wallclock_seconds: f64,
+    /// Tokens of a step.
+    pub train_batch_tokens: usize,
+    /// Tokens of a row.
+    pub train_seq_len: usize,
+    /// Takes from the token stream per step, each with one shift token of its own; the published scripts take 8 over all
+    /// ranks.
+    pub grad_accum_steps: usize,
+    /// Rows of one run of the gradient plan; 0 chooses by memory. Changes only the order of sums.
+    pub micro_batch_rows: usize,
+    /// Rate of token embedding and head.
+    pub token_lr: f64,
+    /// Rate of matrices.
+    pub matrix_lr: f64,
+    /// Rate of gains, gates, scales and mixes.
+    pub scalar_lr: f64,
+    /// Factor on the rates of the second half's blocks.
+    pub decoder_lr_mult: f64,
+    /// Decoupled decay of Muon's parameters.
+    pub muon_weight_decay: f64,
+    /// Decoupled decay of AdamW's parameters.
+    pub adam_weight_decay: f64,
+    /// AdamW's first decay.
+    pub beta1: f64,
+    /// AdamW's second decay.
+    pub beta2: f64,
+    /// AdamW's epsilon.
+    pub adam_eps: f64,
+    /// Muon's momentum after its warm-up.
+    pub muon_momentum: f64,
+    /// Muon's momentum at step 0.
+    pub muon_momentum_warmup_start: f64,
+    /// Steps of the momentum's warm-up.
+    pub muon_momentum_warmup_steps: u64,
+    /// Weights decay before they are updated, not after.
+    pub muon_decay_first: bool,
+    /// Optimizer of projections.
+    pub projections: Projections,
+    /// Rate of tables.
+    pub tables: Tables,
+    /// Train the trigram hash's parameters; otherwise they only count in the gradient norm.
+    pub train_trigram: bool,
+    /// Limit of the global gradient norm; 0 is off.
+    pub grad_clip_norm: f64,
+    /// Length of the final decay in steps.
+    pub warmdown_iters: u64,
+    /// Length of the final decay as a fraction of the run; replaces `warmdown_iters` unless 0.
+    pub warmdown_fraction: f64,
+    /// Lowest factor on the rates under `warmdown_fraction`.
+    pub min_lr_scale: f64,
+    /// What the decay aims at.
+    pub warmdown_end: WarmdownEnd,
+    /// Keep an exponential average, and export it.
+    pub ema_enabled: bool,
+    /// Its decay.
+    pub ema_decay: f64,
+    /// When it starts.
+    pub ema_start: EmaStart,
+    /// It restarts from the current weights when fake quantization begins.
+    pub ema_restart_at_qat: bool,
+    /// Round the averages of embeddings and tables to bf16 after each step: a published defect, never of use.
+    pub ema_bf16_tables: bool,
+    /// Average snapshots uniformly, and export that where there is no exponential average.
+    pub swa_enabled: bool,
+    /// Snapshots are taken while the rates' factor is below this.
+    pub swa_below: f64,
+    /// Steps between snapshots.
+    pub swa_every: u64,
+    /// When fake quantization begins.
+    pub qat: Qat,
+    /// Its threshold.
+    pub qat_threshold: f64,
+    /// Which weights it covers.
+    pub qat_scope: QatScope,
+    /// Scheme of the artifact; fake quantization follows it.
+    pub export: ExportRecipe,
+    /// Tensors of at most so many elements are not quantized.
+    pub passthrough_max_elements: usize,
+    /// Fraction of each large matrix that is zeroed before quantization.
+    pub prune_fraction: f64,
+    /// Matrices of at most so many elements are not pruned.
+    pub prune_above_elements: usize,
+    /// Order of scoring and adapting in this system's test-time training.
+    pub ttt_order: TttOrder,
+    /// Its optimizer.
+    pub ttt_optimizer: TttOptimizer,
+    /// Its rate.
+    pub ttt_lr: f64,
+    /// Its epochs per chunk.
+    pub ttt_epochs: usize,
+    /// Tokens of its chunks.
+    pub ttt_chunk_tokens: usize,
+    /// Stride of the windows that it is scored with.
+    pub ttt_stride: usize,
+    /// What it trains: `all`, `mlp`, or `last-N`.
+    pub ttt_params: String,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            seed: 1337,
+            init: Init::Uniform,
+            iterations: 20_000,
+            max_wallclock_seconds: 600.0,
+            train_batch_tokens: 524_288,
+            train_seq_len: 1024,
+            grad_accum_steps: 8,
+            micro_batch_rows: 0,
+            token_lr: 0.05,
+            matrix_lr: 0.04,
+            scalar_lr: 0.04,
+            decoder_lr_mult: 1.0,
+            muon_weight_decay: 0.0,
+            adam_weight_decay: 0.0,
+            beta1: 0.9,
+            beta2: 0.95,
+            adam_eps: 1e-8,
+            muon_momentum: 0.95,
+            muon_momentum_warmup_start: 0.85,
+            muon_momentum_warmup_steps: 500,
+            muon_decay_first: true,
+            projections: Projections::Muon,
+            tables: Tables::Token,
+            train_trigram: true,
+            grad_clip_norm: 0.0,
+            warmdown_iters: 1200,
+            warmdown_fraction: 0.0,
+            min_lr_scale: 0.0,
+            warmdown_end: WarmdownEnd::Earliest,
+            ema_enabled: false,
+            ema_decay: 0.997,
+            ema_start: EmaStart::Initial,
+            ema_restart_at_qat: false,
+            ema_bf16_tables: false,
+            swa_enabled: false,
+            swa_below: 0.5,
+            swa_every: 50,
+            qat: Qat::Never,
+            qat_threshold: 0.0,
+            qat_scope: QatScope::System,
+            export: ExportRecipe::Baseline,
+            passthrough_max_elements: 65_536,
+            prune_fraction: 0.0,
+            prune_above_elements: crate::quant::prune::PRUNE_ABOVE_ELEMENTS,
+            ttt_order: TttOrder::ScoreFirst,
+            ttt_optimizer: TttOptimizer::Sgd,
+            ttt_lr: 0.002,
+            ttt_epochs: 3,
+            ttt_chunk_tokens: 32_768,
+            ttt_stride: 64,
+            ttt_params: "all".to_owned(),
+        }
+    }
+}
+
+/// A field outside its range.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error("recipe field `{field}`: expected {expected}, got {got}")]
+pub struct RecipeError {
+    /// Name of the field.
+    pub field: &'static str,
+    /// What would be accepted.
+    pub expected: String,
+    /// What was there.
+    pub got: String,
+}
+
+/// Tokens of one run of the gradient plan that fit common memories for every preset.
+const MICRO_BATCH_TOKENS: usize = 8192;
+
+impl Recipe {
+    /// Wall-clock cap in milliseconds.
+    pub fn cap_ms(&self) -> Option<f64> {
+        (self.max_wallclock_seconds > 0.0).then_some(self.max_wallclock_seconds * 1e3)
+    }
+
+    /// Tokens of one take from the stream.
+    pub fn take_tokens(&self) -> usize {
+        self.train_batch_tokens / self.grad_accum_steps
+    }
+
+    /// Rows of one run of the gradient plan: as set, otherwise the largest divisor of a take that has few enough tokens.
+    pub fn rows(&self) -> usize {
+        let rows = self.take_tokens() / self.train_seq_len;
+        if self.micro_batch_rows > 0 {
+            return self.micro_batch_rows;
+        }
+        let fits = |r: &usize| rows.is_multiple_of(*r) && r * self.train_seq_len <= MICRO_BATCH_TOKENS;
+        (1..=rows).rev().find(fits).unwrap_or(1)
+    }
+
+    /// Checks every range; a recipe that passes can be trained.
+    pub fn check(&self) -> Result<(), RecipeError> {
+        let fail = |field, expected: &str, got: String| {
+            Err(RecipeError { field, expected: expected.to_owned(), got })
+        };
+        let counts = [
+            ("iterations", self.iterations),
+            ("train_batch_tokens", self.train_batch_tokens as u64),
+            ("train_seq_len", self.train_seq_len as u64),
+            ("grad_accum_steps", self.grad_accum_steps as u64),
+            ("swa_every", self.swa_every),
+        ];
+        if let Some((field, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return fail(field, "at least 1", "0".to_owned());
+        }
+        for (field, value, low, high) in self.ranges() {
+            if !(low..=high).contains(&value) {
+                return fail(field, &format!("{low}..={high}"), value.to_string());
+            }
+        }
+        let take = self.grad_accum_steps * self.train_seq_len;
+        if !self.train_batch_tokens.is_multiple_of(take) {
+            let expected = format!("a multiple of grad_accum_steps × train_seq_len = {take}");
+            return fail("train_batch_tokens", &expected, self.train_batch_tokens.to_string());
+        }
+        let rows = self.take_tokens() / self.train_seq_len;
+        if self.micro_batch_rows > 0 && !rows.is_multiple_of(self.micro_batch_rows) {
+            let expected = format!("a divisor of the {rows} rows of a take");
+            return fail("micro_batch_rows", &expected, self.micro_batch_rows.to_string());
+        }
+        Ok(())
+    }
+
+    /// Real numbers with their limits. NaN lies in no range.
+    fn ranges(&self) -> [(&'static str, f64, f64, f64); 21] {
+        const ANY: f64 = f64::MAX;
+        [
+            ("max_wallclock_seconds", self.max_wallclock_seconds, 0.0, 1e9),
+            ("token_lr", self.token_lr, 0.0, ANY),
+            ("matrix_lr", self.matrix_lr, 0.0, ANY),
+            ("scalar_lr", self.scalar_lr, 0.0, ANY),
+            ("decoder_lr_mult", self.decoder_lr_mult, 0.0, ANY),
+            ("muon_weight_decay", self.muon_weight_decay, 0.0, ANY),
+            ("adam_weight_decay", self.adam_weight_decay, 0.0, ANY),
+            ("beta1", self.beta1, 0.0, 1.0),
+            ("beta2", self.beta2, 0.0, 1.0),
+            ("adam_eps", self.adam_eps, 0.0, 1.0),
+            ("muon_momentum", self.muon_momentum, 0.0, 1.0),
+            ("muon_momentum_warmup_start", self.muon_momentum_warmup_start, 0.0, 1.0),
+            ("grad_clip_norm", self.grad_clip_norm, 0.0, ANY),
+            ("warmdown_fraction", self.warmdown_fraction, 0.0, 1.0),
+            ("min_lr_scale", self.min_lr_scale, 0.0, 1.0),
+            ("ema_decay", self.ema_decay, 0.0, 1.0),
+            ("swa_below", self.swa_below, 0.0, 2.0),
+            ("qat_threshold", self.qat_threshold, 0.0, 2.0),
+            ("prune_fraction", self.prune_fraction, 0.0, 0.99),
+            ("ttt_lr", self.ttt_lr, 0.0, ANY),
+            ("ttt_epochs", self.ttt_epochs as f64, 0.0, 1e6),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid_and_a_mistake_names_its_field() {
+        Recipe::default().check().expect("the baseline is valid");
+        let wrong = |change: fn(&mut Recipe)| {
+            let mut recipe = Recipe::default();
+            change(&mut recipe);
+            recipe.check().expect_err("out of range").field
+        };
+        assert_eq!(wrong(|r| r.iterations = 0), "iterations");
+        assert_eq!(wrong(|r| r.matrix_lr = f64::NAN), "matrix_lr");
+        assert_eq!(wrong(|r| r.train_batch_tokens = 1000), "train_batch_tokens");
+        assert_eq!(wrong(|r| r.micro_batch_rows = 7), "micro_batch_rows");
+    }
+
+    #[test]
+    fn micro_batches_divide_a_take_and_stay_small() {
+        let recipe = Recipe::default();
+        assert_eq!((recipe.take_tokens(), recipe.rows()), (65_536, 8));
+        let odd = Recipe { train_batch_tokens: 8 * 7 * 2048, train_seq_len: 2048, ..Recipe::default() };
+        assert_eq!(odd.rows(), 1);
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        assert!(serde_json::from_str::<Recipe>(r#"{"matrix_lrr": 0.1}"#).is_err());
+    }
+}

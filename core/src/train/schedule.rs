@@ -1,0 +1,130 @@
+//! What changes from step to step: the factor on all learning rates, Muon's momentum, AdamW's bias corrections.
+//!
+//! Pure functions of the step and the clock. The published schedule has no warm-up; its decay ("warmdown") is a number of
+//! steps converted to time by the mean step so far, so that the factor reaches 0 at the cap.
+
+use super::recipe::{Recipe, WarmdownEnd};
+
+/// Factor on the learning rates before step `step` (from 0) with `elapsed_ms` of training behind it.
+///
+/// With a cap: `left / (warmdown_iters · elapsed/step)` once that is at most 1. Without: linear over the last
+/// `warmdown_iters` of `iterations`. As the challenge's scripts compute it.
+pub fn lr_scale_at(
+    step: u64,
+    elapsed_ms: f64,
+    warmdown_iters: u64,
+    cap_ms: Option<f64>,
+    iterations: u64,
+) -> f64 {
+    let Some(cap) = cap_ms else {
+        let start = iterations.saturating_sub(warmdown_iters);
+        let decaying = (start..iterations).contains(&step);
+        return if decaying { (iterations - step) as f64 / warmdown_iters.max(1) as f64 } else { 1.0 };
+    };
+    let window = warmdown_iters as f64 * elapsed_ms / step.max(1) as f64;
+    let left = (cap - elapsed_ms).max(0.0);
+    if left <= window { left / window.max(1e-9) } else { 1.0 }
+}
+
+/// Muon's momentum at `step`: linear from `start` to `end` over `warmup` steps.
+pub fn momentum_at(step: u64, start: f64, end: f64, warmup: u64) -> f64 {
+    let f = if warmup == 0 { 1.0 } else { (step as f64 / warmup as f64).min(1.0) };
+    (1.0 - f) * start + f * end
+}
+
+/// Fraction of the budget used before `step`: of the cap, or of the iterations where there is no cap, or (towards the
+/// earliest end) the larger of both.
+pub fn budget_fraction(recipe: &Recipe, step: u64, elapsed_ms: f64) -> f64 {
+    let by_steps = step as f64 / recipe.iterations as f64;
+    match (recipe.cap_ms(), recipe.warmdown_end) {
+        (None, _) => by_steps,
+        (Some(cap), WarmdownEnd::Cap) => elapsed_ms / cap,
+        (Some(cap), WarmdownEnd::Earliest) => by_steps.max(elapsed_ms / cap),
+    }
+}
+
+/// Factor on the learning rates as `recipe` wants it.
+pub fn lr_scale(recipe: &Recipe, step: u64, elapsed_ms: f64) -> f64 {
+    if recipe.warmdown_fraction > 0.0 {
+        let left = 1.0 - budget_fraction(recipe, step, elapsed_ms).min(1.0);
+        return if left > recipe.warmdown_fraction {
+            1.0
+        } else {
+            (left / recipe.warmdown_fraction).max(recipe.min_lr_scale)
+        };
+    }
+    let (warmdown, iterations) = (recipe.warmdown_iters, recipe.iterations);
+    let aimed = lr_scale_at(step, elapsed_ms, warmdown, recipe.cap_ms(), iterations);
+    match recipe.warmdown_end {
+        WarmdownEnd::Cap => aimed,
+        WarmdownEnd::Earliest => aimed.min(lr_scale_at(step, elapsed_ms, warmdown, None, iterations)),
+    }
+}
+
+/// Muon's momentum as `recipe` wants it.
+pub fn momentum(recipe: &Recipe, step: u64) -> f64 {
+    let (start, end) = (recipe.muon_momentum_warmup_start, recipe.muon_momentum);
+    momentum_at(step, start, end, recipe.muon_momentum_warmup_steps)
+}
+
+/// `1 - βᵗ` for the update number `t` from 1.
+pub fn bias_correction(beta: f64, t: u64) -> f64 {
+    1.0 - beta.powf(t as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_equal_the_published_scripts() {
+        let cap = Some(600_000.0);
+        for (step, elapsed, warmdown, cap, value) in [
+            (0, 0.0, 3500, cap, 1.0),
+            (1, 98.0, 3500, cap, 1.0),
+            (2642, 258_000.0, 3500, cap, 1.0),
+            (4395, 429_400.0, 3500, cap, 0.498_893_472_619_602_1),
+            (6142, 600_020.0, 3500, cap, 0.0),
+            (100, 0.0, 1200, None, 1.0),
+            (19_000, 0.0, 1200, None, 0.833_333_333_333_333_4),
+            (19_999, 0.0, 1200, None, 0.000_833_333_333_333_333_4),
+        ] {
+            let got = lr_scale_at(step, elapsed, warmdown, cap, 20_000);
+            assert!((got - value).abs() < 1e-15, "step {step}: {got}");
+        }
+    }
+
+    #[test]
+    fn momentum_warms_up_linearly() {
+        for (step, value) in
+            [(0, 0.92), (1, 0.920_046_666_666_666_7), (750, 0.955), (1500, 0.99), (9000, 0.99)]
+        {
+            assert!((momentum_at(step, 0.92, 0.99, 1500) - value).abs() < 1e-15, "step {step}");
+        }
+    }
+
+    #[test]
+    fn the_earliest_end_decays_where_the_published_schedule_never_does() {
+        // PR #861: 20,000 steps of 69.33 ms under a cap of 1,800 s.
+        let published = Recipe {
+            max_wallclock_seconds: 1800.0,
+            warmdown_iters: 6000,
+            warmdown_end: WarmdownEnd::Cap,
+            ..Recipe::default()
+        };
+        let sound = Recipe { warmdown_end: WarmdownEnd::Earliest, ..published.clone() };
+        let at = |recipe: &Recipe, step: u64| lr_scale(recipe, step, step as f64 * 69.33);
+        assert!(at(&published, 19_999) > 0.99);
+        assert_eq!(at(&sound, 10_000), 1.0);
+        assert!((at(&sound, 17_000) - 0.5).abs() < 1e-12 && at(&sound, 19_999) < 1e-3);
+    }
+
+    #[test]
+    fn a_fractional_decay_follows_the_budget_down_to_its_floor() {
+        let recipe = Recipe { warmdown_fraction: 0.5, min_lr_scale: 0.1, ..Recipe::default() };
+        let at = |fraction: f64| lr_scale(&recipe, 1, fraction * 600_000.0);
+        assert_eq!((at(0.2), at(0.5)), (1.0, 1.0));
+        assert!((at(0.75) - 0.5).abs() < 1e-12);
+        assert_eq!((at(0.99), at(1.2)), (0.1, 0.1));
+    }
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Every test there is, on a fresh machine: installs what it needs where it may, says what it had to leave out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+skipped=()
+say() { printf '\n== %s\n' "$*"; }
+skip() { skipped+=("$1"); printf 'skipped: %s\n' "$1"; }
+
+say "tools"
+command -v cargo >/dev/null || { echo "error: cargo is missing; install Rust (rust-toolchain.toml names the version)"; exit 1; }
+if ! command -v cc >/dev/null; then
+    # zstd's C sources need a compiler.
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev
+    else
+        echo "error: no C compiler (\`cc\`), and no right to install one"; exit 1
+    fi
+fi
+cargo --version
+
+say "format and lints"
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+say "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+say "licences, bans, sources"
+if cargo deny --version >/dev/null 2>&1; then
+    cargo deny check licenses bans sources
+else
+    skip "cargo deny is not installed (cargo install cargo-deny)"
+fi
+
+say "tests"
+export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-cpu}"
+cargo test --workspace --no-fail-fast
+
+say "parsers under a fuzzer"
+if cargo +nightly fuzz --version >/dev/null 2>&1; then
+    bash tests/fuzz/run.sh "${FUZZ_SECONDS:-10}"
+else
+    skip "cargo-fuzz or a nightly toolchain is not installed; the seed corpora ran as plain tests"
+fi
+
+say "summary"
+printf '%d part(s) skipped\n' "${#skipped[@]}"
+for reason in "${skipped[@]}"; do printf '  - %s\n' "$reason"; done
