@@ -97,14 +97,13 @@ impl<'a> Gpt<'a> {
         let values = self.value_embedding(tokens)?;
         let (mut x, mut skips) = (x0, Vec::new());
         for layer in 0..config.layers {
-            if layer >= config.encoder_layers() {
-                if let Some(skip) = skips.pop().filter(|_| config.skips != Skips::None) {
-                    self.graph.scope(format!("skip.{layer}"));
-                    x = self.skip(x, skip, layer - config.encoder_layers())?;
-                }
+            let decoder = layer.checked_sub(config.encoder_layers());
+            if let Some((index, skip)) = decoder.and_then(|index| Some((index, skips.pop()?))) {
+                self.graph.scope(format!("skip.{layer}"));
+                x = self.skip(x, skip, index)?;
             }
             x = self.block(layer, x, x0, values)?;
-            if layer < config.encoder_layers() {
+            if decoder.is_none() && config.skips != Skips::None {
                 skips.push(x);
             }
         }
