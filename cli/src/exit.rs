@@ -26,9 +26,15 @@ pub fn finish(outcome: Outcome) -> ExitCode {
         Ok(Status::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(error) => {
             eprintln!("error: {error}");
+            let mut said = error.to_string();
             let mut cause = error.source();
             while let Some(inner) = cause {
-                eprintln!("  caused by: {inner}");
+                let text = inner.to_string();
+                // A message may already hold its cause's.
+                if !said.contains(&text) {
+                    eprintln!("  caused by: {text}");
+                    said = text;
+                }
                 cause = inner.source();
             }
             ExitCode::FAILURE

@@ -7,3 +7,4 @@ pub mod cmd;
 pub mod config;
 pub mod device;
 pub mod exit;
+pub mod selftest;

@@ -64,7 +64,7 @@ pub struct Optimizer {
 }
 
 /// Newton–Schulz iterations of every published system.
-const NEWTON_SCHULZ_STEPS: usize = 5;
+pub const NEWTON_SCHULZ_STEPS: usize = 5;
 
 impl Optimizer {
     /// Every parameter that needs a gradient.

@@ -30,7 +30,7 @@ pub fn compare(got: &Tensor, want: &Tensor, unit: f64, terms: usize, condition: 
         if got[i].is_nan() && !want[i].is_nan() { f64::INFINITY } else { ratio }
     };
     let worst = (0..want.len()).max_by(|&a, &b| excess(a).total_cmp(&excess(b)));
-    match worst.filter(|&i| !(excess(i) <= 1.0)) {
+    match worst.filter(|&i| excess(i) > 1.0 || excess(i).is_nan()) {
         None => Ok(()),
         Some(i) => Err(format!(
             "entry {i}: expected {}, got {}: {:.2} times the tolerance",

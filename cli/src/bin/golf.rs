@@ -1,7 +1,7 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, eval, first_run, import, inspect, plan, train};
+use golf_cli::cmd::{bench, eval, first_run, import, inspect, plan, selftest, train};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -27,6 +27,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Show the plan that a model runs
     Plan(plan::PlanArgs),
+    /// Replay fixtures of an independent implementation
+    Selftest(selftest::SelftestArgs),
     /// Train a model (same as `golf-train`)
     Train(Box<train::TrainArgs>),
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Selftest(args) => selftest::run(&args),
         Command::Train(args) => train::run(&args),
     })
 }

@@ -7,4 +7,5 @@ pub mod import;
 pub mod inspect;
 pub mod load;
 pub mod plan;
+pub mod selftest;
 pub mod train;

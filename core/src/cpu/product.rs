@@ -128,12 +128,11 @@ impl Shared {
     }
 }
 
-/// Rows and columns of one tile of a product.
-///
-/// Long tiles, because the crate repacks its operands for every call. Fixed by the shape alone, since the depth of its
-/// inner blocks, and with it the rounding, follows from the tile's shape.
-fn tile(rows: usize, cols: usize) -> [usize; 2] {
-    [rows.min(512), cols.min(256)]
+/// Rows and columns of one tile of a product, by measurement: wide rows where both operands lie in rows, narrow and
+/// tall ones where the left one is transposed. Fixed by the operands' shapes alone, since the depth of the crate's inner
+/// blocks, and with it the rounding, follows from the tile's shape.
+fn tile(a: &View<'_>) -> [usize; 2] {
+    if a.col_stride == 1 { [256, 512] } else { [512, 128] }
 }
 
 /// `y = factor·a·b`, or `y += factor·a·b`, with tiles spread over the threads.
@@ -147,10 +146,10 @@ pub(super) fn product_tiled(
 ) {
     assert!(a.rows == y.rows && b.cols == y.cols && a.cols == b.rows, "extents of a product agree");
     let ViewMut { data, rows, cols, stride } = y;
-    let [tile_rows, tile_cols] = tile(rows, cols);
+    let [tile_rows, tile_cols] = tile(&a);
     let mut tiles = Vec::new();
-    for row in (0..rows).step_by(tile_rows.max(1)) {
-        tiles.extend((0..cols).step_by(tile_cols.max(1)).map(|col| (row, col)));
+    for row in (0..rows).step_by(tile_rows) {
+        tiles.extend((0..cols).step_by(tile_cols).map(|col| (row, col)));
     }
     let start = Shared(data.as_mut_ptr());
     threads.each(tiles, |_, (row, col)| {

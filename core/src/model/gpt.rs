@@ -97,14 +97,13 @@ impl<'a> Gpt<'a> {
         let values = self.value_embedding(tokens)?;
         let (mut x, mut skips) = (x0, Vec::new());
         for layer in 0..config.layers {
-            if layer >= config.encoder_layers() {
-                if let Some(skip) = skips.pop().filter(|_| config.skips != Skips::None) {
-                    self.graph.scope(format!("skip.{layer}"));
-                    x = self.skip(x, skip, layer - config.encoder_layers())?;
-                }
+            let decoder = layer.checked_sub(config.encoder_layers());
+            if let Some((index, skip)) = decoder.and_then(|index| Some((index, skips.pop()?))) {
+                self.graph.scope(format!("skip.{layer}"));
+                x = self.skip(x, skip, index)?;
             }
             x = self.block(layer, x, x0, values)?;
-            if layer < config.encoder_layers() {
+            if decoder.is_none() && config.skips != Skips::None {
                 skips.push(x);
             }
         }
@@ -120,18 +119,17 @@ impl<'a> Gpt<'a> {
             let kind = if config.bigram == Bigram::V1 { HashKind::BigramV1 } else { HashKind::BigramV2 };
             let mut kinds = vec![kind];
             if config.trigram == Trigram::P1019 {
-                kinds.push(HashKind::Trigram([36313, 27191, 51497]));
+                kinds.push(HashKind::TRIGRAM_P1019);
             }
             let hashed = self.hashed(self.keys.bigram, &kinds, config.bigram_buckets, tokens)?;
             e = self.graph.apply(Add, &[e, hashed])?;
         }
-        let multipliers = match config.trigram {
-            Trigram::S951 => Some([73856, 19349, 83492]),
-            Trigram::S1216 => Some([17291, 36313, 27191]),
+        let trigram = match config.trigram {
+            Trigram::S951 => Some(HashKind::TRIGRAM_S951),
+            Trigram::S1216 => Some(HashKind::TRIGRAM_S1216),
             Trigram::None | Trigram::P1019 => None,
         };
-        if let Some(multipliers) = multipliers {
-            let kind = HashKind::Trigram(multipliers);
+        if let Some(kind) = trigram {
             let hashed = self.hashed("trigram", &[kind], config.trigram_buckets, tokens)?;
             e = self.graph.apply(Add, &[e, hashed])?;
         }

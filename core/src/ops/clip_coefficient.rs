@@ -22,8 +22,8 @@ impl ClipCoefficient {
     pub fn of(&self, sum_squares: f64) -> (f64, f64) {
         let norm = sum_squares.sqrt();
         let factor = self.limit / (norm + 1e-6);
-        // Written so that a NaN norm gives a NaN coefficient, which the caller then sees.
-        (norm, if self.limit > 0.0 && !(factor >= 1.0) { factor } else { 1.0 })
+        // A NaN norm gives a NaN coefficient, which the caller then sees.
+        (norm, if self.limit > 0.0 && (factor < 1.0 || factor.is_nan()) { factor } else { 1.0 })
     }
 }
 

@@ -19,6 +19,15 @@ pub enum HashKind {
     Trigram([u64; 3]),
 }
 
+impl HashKind {
+    /// The trigram hash of PR #951.
+    pub const TRIGRAM_S951: HashKind = HashKind::Trigram([73856, 19349, 83492]);
+    /// The trigram hash of PR #1216.
+    pub const TRIGRAM_S1216: HashKind = HashKind::Trigram([17291, 36313, 27191]);
+    /// The trigram hash of PR #1019, looked up in the bigram table.
+    pub const TRIGRAM_P1019: HashKind = HashKind::Trigram([36313, 27191, 51497]);
+}
+
 /// Buckets of the current token and its predecessors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HashBucket {
@@ -84,8 +93,8 @@ mod tests {
         for (window, want) in [([2, 3], 2021), ([1023, 512], 527), ([37, 1], 470)] {
             assert_eq!(last(HashKind::BigramV2, 4096, &window), want);
         }
-        let s951 = HashKind::Trigram([73856, 19349, 83492]);
-        let s1216 = HashKind::Trigram([17291, 36313, 27191]);
+        let s951 = HashKind::TRIGRAM_S951;
+        let s1216 = HashKind::TRIGRAM_S1216;
         for (window, a, b) in [([1, 2, 3], 2207, 2), ([10, 1023, 512], 8884, 417), ([1000, 37, 1], 4177, 131)]
         {
             assert_eq!((last(s951, 10240, &window), last(s1216, 512, &window)), (a, b));

@@ -1,6 +1,5 @@
 //! Replacing a file so that a crash at any moment leaves either the old one or the new one, complete.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -25,14 +24,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map_err(|e| e.error)?;
     // The rename itself must survive a crash. Systems that cannot sync a folder do not need it.
     #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
+    std::fs::File::open(folder)?.sync_all()?;
     Ok(())
 }
 
 /// Writes `bytes` to `path`; there are no crashes to survive.
 #[cfg(target_arch = "wasm32")]
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    File::create(path)?.write_all(bytes)
+    std::fs::File::create(path)?.write_all(bytes)
 }
 
 /// Removes what killed processes left half written in `folder`.

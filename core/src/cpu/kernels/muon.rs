@@ -1,10 +1,10 @@
 //! Muon: momentum and update elementwise, Newton–Schulz as matrix products in the orientation of the matrix.
 //!
 //! For `r ≤ c` an iteration is `a = x·xᵀ`, `x ← c₀x + b·x`; for `r > c` it is `a = xᵀ·x`, `x ← c₀x + x·b`, the same
-//! numbers without a transposition; `b = c₁a + c₂a²` in both.
+//! numbers; `b = c₁a + c₂a²` in both. (For `x·xᵀ` a transposed copy is made, as in `linear`, because it is faster.)
 
 use crate::cpu::launch::Launch;
-use crate::cpu::product::{Old, View, ViewMut, product_tiled};
+use crate::cpu::product::{Old, View, ViewMut, product_tiled, transpose_tiled};
 use crate::cpu::rows::{ELEMENTS, map, update};
 use crate::cpu::simd::{madd, vector};
 use crate::cpu::threads::Threads;
@@ -41,11 +41,12 @@ pub(in crate::cpu) fn apply(op: &MuonApply, mut launch: Launch<'_>) {
     update(launch.threads, w, o, |w, o| madd(keep, w, step * o));
 }
 
-/// Buffers of an iteration: `a` and `b` are square with the shorter side, `next` is like `x`.
+/// Buffers of an iteration: `a` and `b` are square with the shorter side, `transposed` has the size of `x`.
 struct Iteration<'a> {
     shape: [usize; 2],
     a: &'a mut [f32],
     b: &'a mut [f32],
+    transposed: &'a mut [f32],
 }
 
 impl Iteration<'_> {
@@ -56,7 +57,12 @@ impl Iteration<'_> {
         let side = rows.min(cols);
         let view = View::new(x, rows, cols, cols);
         let square = |data| View::new(data, side, side, side);
-        let (left, right) = if rows <= cols { (view, view.t()) } else { (view.t(), view) };
+        let (left, right) = if rows <= cols {
+            transpose_tiled(threads, self.transposed, x, rows, cols);
+            (view, View::new(self.transposed, cols, rows, rows))
+        } else {
+            (view.t(), view)
+        };
         product_tiled(threads, ViewMut::new(self.a, side, side, side), Old::Drop, 1.0, left, right);
         map(threads, self.b, self.a, |a| c1 * a);
         let (a, b) = (square(self.a), ViewMut::new(self.b, side, side, side));
@@ -76,9 +82,11 @@ pub(in crate::cpu) fn newton_schulz(op: &NewtonSchulz, mut launch: Launch<'_>) {
     let (threads, side) = (launch.threads, shape[0].min(shape[1]));
     let norm = super::clip_coefficient::long_dot(threads, u, u).sqrt() + 1e-7;
     let inverse = (1.0 / norm) as f32;
-    let (other, squares) = launch.scratch.at_least(u.len() + 2 * side * side).split_at_mut(u.len());
+    let buffers = launch.scratch.at_least(2 * u.len() + 2 * side * side);
+    let (other, buffers) = buffers.split_at_mut(u.len());
+    let (transposed, squares) = buffers.split_at_mut(u.len());
     let (a, b) = squares.split_at_mut(side * side);
-    let mut iteration = Iteration { shape, a, b };
+    let mut iteration = Iteration { shape, a, b, transposed };
     // The two buffers take turns so that the last iteration writes the result.
     let (mut x, mut next) = if op.steps.is_multiple_of(2) { (out, other) } else { (other, out) };
     map(threads, x, u, |u| inverse * u);

@@ -49,7 +49,11 @@ pub(in crate::cpu) fn grad(op: &RmsNormGrad, mut launch: Launch<'_>) {
         let rows = x[at..].chunks_exact(d).zip(dy[at..].chunks_exact(d)).zip(dx.chunks_exact_mut(d));
         vector(
             #[inline(always)]
-            || rows.for_each(|((x, dy), dx)| row_grad(x, dy, scale, inverse_rms(x), dot(x, dy), dx)),
+            || {
+                for ((x, dy), dx) in rows {
+                    row_grad(x, dy, scale, inverse_rms(x), dot(x, dy), dx);
+                }
+            },
         );
     });
 }

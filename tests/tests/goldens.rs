@@ -1,0 +1,248 @@
+//! The selftest on every device: over the committed goldens, over the whole set where it is there, and over goldens that
+//! were damaged on purpose, which it must not pass.
+
+use clap::ValueEnum;
+use golf_cli::device::Device;
+use golf_cli::selftest::{self, Report};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
+}
+
+fn replay(folder: &Path, device: Device) -> Report {
+    selftest::run(folder, device).expect("the folder can be listed")
+}
+
+#[test]
+fn the_committed_goldens_pass_on_every_device() {
+    for &device in Device::value_variants() {
+        let report = replay(&committed(), device);
+        assert!(report.ok, "{report}");
+        assert_eq!(report.cases.len(), 3);
+    }
+}
+
+#[test]
+fn the_whole_set_passes_on_every_device_where_it_is_there() {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let folder = std::env::var_os("GOLF_SHARED").map_or_else(beside, PathBuf::from).join("golden");
+    if !folder.is_dir() {
+        // Past the harness's capture of printed lines: a skip must be seen.
+        let reason = format!("skipped: no goldens in `{}`; set GOLF_SHARED\n", folder.display());
+        return std::io::stderr().write_all(reason.as_bytes()).expect("stderr is open");
+    }
+    for &device in Device::value_variants() {
+        let report = replay(&folder, device);
+        assert!(report.ok, "{report}");
+    }
+}
+
+/// A folder that holds one committed case under another name, after `damage`.
+struct Damaged {
+    folder: TempDir,
+    tensors: HashMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
+    json: Value,
+}
+
+impl Damaged {
+    fn new(case: &str) -> Self {
+        let read =
+            |extension: &str| fs::read(committed().join(format!("{case}.{extension}"))).expect("committed");
+        let bytes = read("safetensors");
+        let file = SafeTensors::deserialize(&bytes).expect("valid safetensors");
+        let owned = |(name, view): (&str, TensorView<'_>)| {
+            (name.to_owned(), (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+        };
+        let tensors = file.iter().map(owned).collect();
+        let json = serde_json::from_slice(&read("json")).expect("valid JSON");
+        Self { folder: TempDir::new().expect("a temporary folder"), tensors, json }
+    }
+
+    /// Moves the middle value of a tensor by a tenth of the largest one, or an integer by 2.
+    fn nudge(&mut self, name: &str) {
+        let (dtype, _, bytes) = self.tensors.get_mut(name).unwrap_or_else(|| panic!("no tensor `{name}`"));
+        match dtype {
+            Dtype::F64 => nudge(bytes, f64::from_le_bytes, f64::to_le_bytes, |x, top| x + 0.1 * top),
+            Dtype::F32 => nudge(bytes, f32::from_le_bytes, f32::to_le_bytes, |x, top| x + 0.1 * top),
+            Dtype::F16 => nudge(bytes, half::f16::from_le_bytes, half::f16::to_le_bytes, |x, top| {
+                half::f16::from_f32(x.to_f32() + 0.1 * top.to_f32())
+            }),
+            Dtype::I32 => nudge(bytes, i32::from_le_bytes, i32::to_le_bytes, |x, _| x + 2),
+            Dtype::I8 => nudge(bytes, i8::from_le_bytes, i8::to_le_bytes, |x, _| x.wrapping_add(2)),
+            other => panic!("`{name}` is {other:?}"),
+        }
+    }
+
+    fn replay(&self, device: Device) -> Report {
+        let views = self.tensors.iter().map(|(name, (dtype, shape, bytes))| {
+            (name, TensorView::new(*dtype, shape.clone(), bytes).expect("the bytes fill the shape"))
+        });
+        let file = safetensors::serialize(views, None).expect("distinct names");
+        fs::write(self.folder.path().join("renamed.safetensors"), file).expect("a writable folder");
+        fs::write(self.folder.path().join("renamed.json"), self.json.to_string()).expect("a writable folder");
+        replay(self.folder.path(), device)
+    }
+}
+
+fn nudge<const N: usize, T: Copy + PartialOrd>(
+    bytes: &mut [u8],
+    decode: fn([u8; N]) -> T,
+    encode: fn(T) -> [u8; N],
+    change: impl Fn(T, T) -> T,
+) {
+    let values: Vec<T> =
+        bytes.chunks_exact(N).map(|b| decode(b.try_into().expect("chunks have N bytes"))).collect();
+    let top = values.iter().copied().fold(values[0], |a, b| if b > a { b } else { a });
+    let middle = values.len() / 2;
+    bytes[middle * N..][..N].copy_from_slice(&encode(change(values[middle], top)));
+}
+
+/// Quantities that missed.
+fn missed(report: &Report) -> Vec<&str> {
+    let checks = report.cases.iter().flat_map(|case| &case.checks);
+    checks.filter(|check| !check.ok).map(|check| check.quantity.as_str()).collect()
+}
+
+#[test]
+fn the_name_of_a_case_plays_no_role() {
+    for case in ["s861", "s951_16l", "common"] {
+        let report = Damaged::new(case).replay(Device::Cpu);
+        assert!(report.ok, "{report}");
+    }
+}
+
+#[test]
+fn one_changed_value_is_a_miss_of_its_quantity() {
+    let model = [
+        ("logits", "logits"),
+        ("nll", "nll"),
+        ("loss", "loss"),
+        ("grad/blocks.1.mlp.fc.weight", "grad"),
+        ("step.losses", "step.losses"),
+        ("step.grad_norms", "step.grad_norms"),
+        ("step1.sample", "step1.sample"),
+        ("step3.digest", "step3.digest"),
+        ("average3.sample", "average3.sample"),
+        ("average3.digest", "average3.digest"),
+        ("qat.q/blocks.0.mlp.fc.weight", "qat.q"),
+        ("qat.scale/blocks.0.mlp.fc.weight", "qat.scale"),
+        ("qat.loss", "qat.loss"),
+        ("qat.grad.digest", "qat.grad.digest"),
+        ("qat.grad.sample", "qat.grad.sample"),
+        ("export.q/blocks.0.attn.c_q.weight", "export.q"),
+        ("export.scale/blocks.0.attn.c_q.weight", "export.scale"),
+        ("export.q4n/blocks.0.mlp.fc.weight", "export.q4n"),
+        ("export.value/tok_emb.weight", "export.value"),
+        ("export.nll", "export.nll"),
+        ("export.loss", "export.loss"),
+        ("slide.original.plan", "slide.plan"),
+        ("slide.exact.nll", "slide.nll"),
+        ("ttt.chunk_nll_sum", "ttt.chunk_nll_sum"),
+        ("ttt.chunk_count", "ttt.chunk_count"),
+        ("ttt.digest", "ttt.digest"),
+        ("ttt.final.sample", "ttt.final.sample"),
+    ];
+    let unit = [
+        ("ns5.3.output", "ns5.output"),
+        ("ns5.0.singular_values", "ns5.singular_values"),
+        ("muon.decay_last.w3", "muon.decay_last"),
+        ("adamw.v3", "adamw"),
+        ("kernel.attention.d_k", "kernel.attention"),
+        ("kernel.rope16of64.out", "kernel.rope16of64"),
+        ("kernel.softcap_ce.d_z", "kernel.softcap_ce"),
+        ("hash.trigram_s951.10240", "hash"),
+        ("rope.r16.sin", "rope"),
+        ("quant.0.pct31.q", "quant.q"),
+        ("quant.0.s585.scale", "quant.scale"),
+        ("quant.0.pruned_0.15", "quant.pruned"),
+        ("gptq.q", "gptq.q"),
+    ];
+    let cases = model.map(|row| ("s951_16l", row)).into_iter().chain(unit.map(|row| ("common", row)));
+    for (case, (tensor, quantity)) in cases {
+        let mut damaged = Damaged::new(case);
+        damaged.nudge(tensor);
+        let report = damaged.replay(Device::Cpu);
+        assert!(missed(&report).contains(&quantity), "`{tensor}` changed\n{report}");
+    }
+}
+
+#[test]
+fn one_changed_number_in_the_json_is_a_miss() {
+    for (case, pointer, quantity) in [
+        ("s861", "/kv_owner/1", "structure"),
+        ("s861", "/rope_base_used", "rope_base"),
+        ("s861", "/loss", "loss"),
+        ("s861", "/training/losses/2", "training.losses"),
+        ("s861", "/slide/exact/nll_sum", "slide.nll_sum"),
+        ("s861", "/slide/original/windows", "slide.counts"),
+        ("s861", "/ttt/nll_sum", "ttt.nll_sum"),
+        ("s861", "/export/loss", "export.loss"),
+        ("common", "/lr_scale/3/value", "lr_scale"),
+        ("common", "/momentum/1/value", "momentum"),
+        ("common", "/plans/N75_T32_S8/exact/2/0", "plans"),
+        ("common", "/planner_counts/stride64", "planner_counts"),
+        ("common", "/param_counts/s585", "param_counts"),
+        ("common", "/gptq/percentile/chosen", "gptq.percentile"),
+    ] {
+        let mut damaged = Damaged::new(case);
+        let number = damaged.json.pointer_mut(pointer).unwrap_or_else(|| panic!("no field `{pointer}`"));
+        *number = match number.as_u64() {
+            Some(count) => json!(count + 1),
+            None => json!(number.as_f64().expect("a number") * 1.001),
+        };
+        let report = damaged.replay(Device::Cpu);
+        assert!(missed(&report).contains(&quantity), "`{pointer}` changed\n{report}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_a_miss() {
+    let mut tensor = Damaged::new("s861");
+    tensor.tensors.insert("grad/nobody".to_owned(), (Dtype::F32, vec![1], vec![0; 4]));
+    let mut part = Damaged::new("common");
+    part.tensors.insert("kernel.convolution.x".to_owned(), (Dtype::F32, vec![1], vec![0; 4]));
+    part.tensors.insert("kernel.convolution.out".to_owned(), (Dtype::F32, vec![1], vec![0; 4]));
+    let mut damaged = vec![tensor, part];
+    for pointer in ["", "/config", "/training", "/training/groups/0", "/export", "/slide/exact", "/ttt"] {
+        let mut field = Damaged::new("s861");
+        field.json.pointer_mut(pointer).expect("a block")["novelty"] = json!(1);
+        damaged.push(field);
+    }
+    for mut value in [("/ttt/opt", json!("lion")), ("/export/system", json!("s9999"))] {
+        let mut field = Damaged::new("s861");
+        *field.json.pointer_mut(value.0).expect("a field") = value.1.take();
+        damaged.push(field);
+    }
+    for damaged in damaged {
+        let report = damaged.replay(Device::Cpu);
+        assert!(!report.ok && report.misses() > 0, "{report}");
+    }
+}
+
+#[test]
+fn a_missing_tensor_is_a_miss_and_the_other_parts_still_run() {
+    let mut damaged = Damaged::new("s861");
+    damaged.tensors.remove("step3.sample");
+    let report = damaged.replay(Device::Cpu);
+    assert_eq!(missed(&report), ["step3"], "{report}");
+    assert!(report.cases[0].checks.iter().any(|check| check.quantity == "ttt.digest" && check.ok));
+}
+
+#[test]
+fn half_a_case_and_an_empty_folder_do_not_pass() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let report = replay(folder.path(), Device::Cpu);
+    assert!(!report.ok && report.cases.is_empty());
+    fs::write(folder.path().join("case.json"), "{}").expect("a writable folder");
+    assert_eq!(missed(&replay(folder.path(), Device::Cpu)), ["case"]);
+    fs::write(folder.path().join("case.safetensors"), "short").expect("a writable folder");
+    assert_eq!(missed(&replay(folder.path(), Device::Cpu)), ["case"]);
+    assert!(selftest::run(&folder.path().join("nowhere"), Device::Cpu).is_err());
+}
