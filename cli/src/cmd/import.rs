@@ -15,6 +15,7 @@ use golf_core::import::{
 };
 use golf_core::model::config::{Activation, Trigram};
 use golf_core::tokenizer::Tokenizer;
+use golf_core::train::durable::replace;
 use half::f16;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -171,7 +172,8 @@ pub fn run(args: &ImportArgs) -> Outcome {
         provenance: Some(provenance(&args.file, &bytes)),
     };
     let encoded = artifact.encode()?;
-    write(&args.out, &encoded)?;
+    replace(&args.out, &encoded)
+        .map_err(|error| format!("cannot write `{}`: {error}", args.out.display()))?;
     let report = Report {
         artifact: args.out.clone(),
         bytes: encoded.len(),
@@ -232,23 +234,4 @@ fn provenance(path: &Path, bytes: &[u8]) -> Provenance {
     let name = path.file_name().map(|name| name.to_string_lossy().replace(char::is_control, "?"));
     let notes = format!("imported from `{}`, sha256 {}", name.unwrap_or_default(), sha256_hex(bytes));
     Provenance { notes: Some(notes), ..Provenance::default() }
-}
-
-/// Writes beside the final name, syncs and renames: a full disk leaves an old artifact whole.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    use std::io::Write;
-    let fail = |error: std::io::Error| format!("cannot write `{}`: {error}", path.display());
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Temporary files are private; an artifact is as readable as the user's other files (the umask applies).
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder).map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist(path).map_err(|error| fail(error.error))?;
-    Ok(())
 }

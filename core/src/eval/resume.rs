@@ -8,10 +8,13 @@
 use super::receipt::{ChunkRecord, RunRecord, first_link, link};
 use crate::digest::hex;
 use crate::tensor::{Data, Tensor};
+use crate::train::durable::replace;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Key of the metadata that hold the description.
@@ -199,66 +202,40 @@ fn first_difference(a: &RunRecord, b: &RunRecord) -> Option<String> {
     a.iter().find(|(key, value)| b.get(*key) != Some(value)).map(|(key, _)| key.clone())
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-mod file {
-    use super::{ResumeError, Snapshot};
-    use std::fs::File;
-    use std::io::{self, Write};
-    use std::path::{Path, PathBuf};
-    use thiserror::Error;
-
-    /// Why a state file could not be written or read.
-    #[derive(Debug, Error)]
-    #[non_exhaustive]
-    pub enum StateFileError {
-        /// The system refused.
-        #[error("`{}`: {source}", path.display())]
-        Io {
-            /// The file.
-            path: PathBuf,
-            /// What the system said.
-            source: io::Error,
-        },
-        /// The content is unusable.
-        #[error("`{}`: {source}", path.display())]
-        Content {
-            /// The file.
-            path: PathBuf,
-            /// Why.
-            source: ResumeError,
-        },
-    }
-
-    impl Snapshot {
-        /// Writes the state so that a kill at any moment leaves a whole file under `path`, the old or the new one.
-        pub fn save(&self, path: &Path) -> Result<(), StateFileError> {
-            let fail = |source| StateFileError::Io { path: path.to_path_buf(), source };
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-            file.write_all(&self.to_bytes()).map_err(fail)?;
-            file.as_file().sync_all().map_err(fail)?;
-            file.persist(path).map_err(|error| fail(error.error))?;
-            // The rename itself is durable once the folder is; a system that cannot open folders has no such notion.
-            File::open(folder).and_then(|f| f.sync_all()).or_else(ignore_unsupported).map_err(fail)
-        }
-
-        /// Reads a state.
-        pub fn load(path: &Path) -> Result<Self, StateFileError> {
-            let io = |source| StateFileError::Io { path: path.to_path_buf(), source };
-            let bytes = std::fs::read(path).map_err(io)?;
-            Self::from_bytes(&bytes)
-                .map_err(|source| StateFileError::Content { path: path.to_path_buf(), source })
-        }
-    }
-
-    fn ignore_unsupported(error: io::Error) -> io::Result<()> {
-        use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
-        match error.kind() {
-            InvalidInput | PermissionDenied | Unsupported => Ok(()),
-            _ => Err(error),
-        }
-    }
+/// Why a state file could not be written or read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StateFileError {
+    /// The system refused.
+    #[error("evaluation state `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The content is unusable.
+    #[error("`{}`: {source}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ResumeError,
+    },
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-pub use file::StateFileError;
+impl Snapshot {
+    /// Writes the state so that a kill at any moment leaves a whole file under `path`, the old or the new one.
+    pub fn save(&self, path: &Path) -> Result<(), StateFileError> {
+        let fail = |source| StateFileError::Io { path: path.to_path_buf(), source };
+        replace(path, &self.to_bytes()).map_err(fail)
+    }
+
+    /// Reads a state.
+    pub fn load(path: &Path) -> Result<Self, StateFileError> {
+        let io = |source| StateFileError::Io { path: path.to_path_buf(), source };
+        let bytes = std::fs::read(path).map_err(io)?;
+        Self::from_bytes(&bytes)
+            .map_err(|source| StateFileError::Content { path: path.to_path_buf(), source })
+    }
+}

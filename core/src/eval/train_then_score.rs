@@ -6,8 +6,9 @@
 
 use super::adapt::{AdaptOptions, Adapter};
 use super::error::EvalError;
-use super::evaluator::{EvalOptions, Evaluator, Scored, Stream};
+use super::evaluator::{Evaluator, Scored};
 use super::receipt::{ChunkRecord, Method, Receipt, RunRecord};
+use super::stream::{EvalOptions, Stream};
 use super::weights::ModelWeights;
 use crate::backend::Backend;
 
