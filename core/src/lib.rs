@@ -14,6 +14,7 @@ pub mod codec;
 pub mod cpu;
 pub mod data;
 pub mod digest;
+pub mod durable;
 pub mod eval;
 pub mod graph;
 pub mod import;

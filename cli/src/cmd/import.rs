@@ -9,13 +9,13 @@ use crate::exit::{Outcome, Status};
 use clap::{Args, ValueEnum};
 use golf_core::artifact::{Artifact, ArtifactTensor, Provenance, TensorData};
 use golf_core::digest::{hex, sha256_hex};
+use golf_core::durable::replace;
 use golf_core::import::shapes::{derive, inventory};
 use golf_core::import::{
     Assumptions, FloatType, Imported, ImportedData, Limits, Rounding, Scales, import_bytes,
 };
 use golf_core::model::config::{Activation, Trigram};
 use golf_core::tokenizer::Tokenizer;
-use golf_core::train::durable::replace;
 use half::f16;
 use serde::Serialize;
 use std::path::{Path, PathBuf};

@@ -222,7 +222,11 @@ impl Builder<'_> {
         };
         let path = options.folder.join(Manifest::file_name(&options.name));
         let json = serde_json::to_vec_pretty(&manifest).expect("a manifest has only string keys");
-        shard::replace(&path, &json).map_err(|source| CorpusError::Io { path, action: "write", source })?;
+        crate::durable::replace(&path, &json).map_err(|source| CorpusError::Io {
+            path,
+            action: "write",
+            source,
+        })?;
         Ok(manifest)
     }
 
@@ -319,7 +323,11 @@ impl<'a> Side<'a> {
         let file = format!("{}_{}_{:06}.bin", self.options.name, self.name, self.split.shards.len());
         let path = self.options.folder.join(&file);
         let bytes = shard::encode(&path, &self.pending)?;
-        shard::replace(&path, &bytes).map_err(|source| CorpusError::Io { path, action: "write", source })?;
+        crate::durable::replace(&path, &bytes).map_err(|source| CorpusError::Io {
+            path,
+            action: "write",
+            source,
+        })?;
         let tokens = self.pending.len() as u64;
         self.split.tokens += tokens;
         self.split.shards.push(ShardEntry { file, tokens, sha256: hex(&Sha256::digest(&bytes)) });

@@ -231,38 +231,13 @@ pub fn encode(path: &Path, tokens: &[u16]) -> Result<Vec<u8>, ShardError> {
 }
 
 /// Writes a shard: under a temporary name, synced, then renamed, so that `path` never holds half a shard.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn write(path: &Path, tokens: &[u16]) -> Result<(), ShardError> {
     let bytes = encode(path, tokens)?;
-    replace(path, &bytes).map_err(|source| ShardError::Io {
+    crate::durable::replace(path, &bytes).map_err(|source| ShardError::Io {
         path: path.to_path_buf(),
         action: "write",
         source,
     })
-}
-
-/// Replaces the file at `path` by `bytes`, atomically and durably.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; data should have the permissions that the user's umask gives.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    // The rename itself must survive a crash too; some systems cannot sync a folder, and then cannot need it.
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@
 
 use super::receipt::{ChunkRecord, RunRecord, first_link, link};
 use crate::digest::hex;
+use crate::durable::replace;
 use crate::tensor::{Data, Tensor};
-use crate::train::durable::replace;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

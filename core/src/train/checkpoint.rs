@@ -8,10 +8,10 @@
 //! used.
 
 use super::clock::Used;
-use super::durable;
 use super::trainer::Progress;
 use crate::data::Position;
 use crate::digest::hex;
+use crate::durable;
 use crate::tensor::{Data, Tensor};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};

@@ -3,12 +3,12 @@
 //! Which weights are exported follows from the recipe alone, never from a validation loss. Everything here is a
 //! deterministic function of the final states.
 
-use super::durable;
 use super::error::TrainError;
 use super::recipe::Recipe;
 use super::trainer::Progress;
 use crate::artifact::{Artifact, ArtifactTensor, Limits, Provenance, TensorData};
 use crate::backend::Backend;
+use crate::durable;
 use crate::model::{ModelConfig, parameters};
 use crate::optim::average_name;
 use crate::quant::prune::{is_prunable, prune};

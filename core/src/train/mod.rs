@@ -11,7 +11,6 @@
 
 pub mod checkpoint;
 pub mod clock;
-pub mod durable;
 mod error;
 pub mod finish;
 pub mod groups;

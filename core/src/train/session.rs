@@ -5,7 +5,6 @@
 
 use super::checkpoint::{self, Checkpoint, CheckpointError, Meta};
 use super::clock::{BudgetClock, Phase, Used};
-use super::durable;
 use super::error::TrainError;
 use super::finish::{self, Origin, Source};
 use super::identity::{canonical, config_hash};
@@ -16,6 +15,7 @@ use super::validation::{Score, Validation};
 use crate::backend::Backend;
 use crate::data::TokenStream;
 use crate::digest::hex;
+use crate::durable;
 use crate::model::ModelConfig;
 use crate::model::params::parameter_count;
 use crate::tokenizer::Tokenizer;
