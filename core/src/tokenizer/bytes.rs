@@ -11,11 +11,11 @@ use super::{Piece, PieceKind, SPACE_SYMBOL};
 /// Bytes, leading-space flag and boundary flag of every token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByteTable {
-    /// UTF-8 bytes of the token, a leading space not counted. Shape [vocab].
+    /// UTF-8 bytes of the token, a leading space not counted. Shape `[vocab]`.
     pub bytes: Vec<u32>,
-    /// Whether the token starts with a space. Shape [vocab].
+    /// Whether the token starts with a space. Shape `[vocab]`.
     pub leading_space: Vec<bool>,
-    /// Whether a space that follows this token is free. Shape [vocab].
+    /// Whether a space that follows this token is free. Shape `[vocab]`.
     pub boundary: Vec<bool>,
 }
 
