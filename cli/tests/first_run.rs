@@ -16,13 +16,15 @@ fn text_of(output: &Output) -> String {
 
 /// Sentences from a small grammar, enough of them that a vocabulary can be learned.
 fn sentences(count: usize) -> String {
-    let (nouns, verbs) = (["river", "senate", "harbour", "treaty", "winter"], ["crosses", "keeps", "builds", "finds"]);
+    let (nouns, verbs) =
+        (["river", "senate", "harbour", "treaty", "winter"], ["crosses", "keeps", "builds", "finds"]);
     let mut state = 12345_u32;
     let mut pick = |n: usize| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 16) as usize % n
     };
-    let sentence = |_| format!("the {} {} the {} of {}.", nouns[pick(5)], verbs[pick(4)], nouns[pick(5)], pick(1900));
+    let sentence =
+        |_| format!("the {} {} the {} of {}.", nouns[pick(5)], verbs[pick(4)], nouns[pick(5)], pick(1900));
     let mut lines: Vec<String> = (0..count).map(sentence).collect();
     lines.iter_mut().step_by(5).for_each(|line| line.push('\n'));
     lines.join("\n")
@@ -36,7 +38,9 @@ fn a_text_of_ones_own_ends_with_the_table() {
     let output = output.expect("the command starts");
     let text = text_of(&output);
     assert!(output.status.success(), "{text}");
-    for part in ["score-first test-time training", "gzip -9", "xz -9", "zstd -19", "under the cap", "it writes:"] {
+    for part in
+        ["score-first test-time training", "gzip -9", "xz -9", "zstd -19", "under the cap", "it writes:"]
+    {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
     assert!(folder.path().join("local/first-run/run/artifact.bin").is_file());

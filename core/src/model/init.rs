@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// Uniform in ±1/√fan_in; table projections zero (the baseline, PR #861).
+    /// Uniform in ±1/√fan_in; the projection of a table that does not start at zero is zero (the baseline, PR #861).
     Uniform,
-    /// Semi-orthogonal where both sides are at least 64; table projections then divided by √(2·layers) (PR #264 and on).
+    /// Semi-orthogonal where both sides are at least 64, and for projections of tables, which are then divided by
+    /// √(2·layers) (PR #264 and on).
     Orthogonal,
     /// As `Orthogonal` without that division (banked systems: PR #549, PR #1216 v10).
     OrthogonalBanked,
@@ -68,24 +69,16 @@ fn values(config: &ModelConfig, init: Init, param: &Param, rng: &mut ChaCha8Rng)
     match param.role {
         Role::Token if param.name == "tok_emb.weight" => gaussian(rng, 0.005),
         Role::Token => vec![0.0; n],
-        Role::Table if param.name.starts_with("ve_shared") || config.bigram == Bigram::V2 => {
-            gaussian(rng, 0.01)
-        }
-        Role::Table => vec![0.0; n],
+        Role::Table if table_starts_at_zero(config, &param.name) => vec![0.0; n],
+        Role::Table => gaussian(rng, 0.01),
         Role::Matrix if param.name.ends_with("attn.proj.weight") => vec![0.0; n],
-        Role::Matrix if param.name.ends_with("mlp.proj.weight") || leaf_is_down(&param.name) => vec![0.0; n],
+        Role::Matrix if is_mlp_output(&param.name) => vec![0.0; n],
         Role::Matrix | Role::Projection => matrix(config, init, param, rng),
         Role::Control => match leaf {
             "scale" if param.name == "ve_shared.scale" => vec![0.1; n],
             "scale" if param.shape.is_empty() => {
-                vec![
-                    if config.trigram == Trigram::S1216 && param.name == "trigram.scale" {
-                        0.02
-                    } else {
-                        0.05
-                    };
-                    n
-                ]
+                let reduced = config.trigram == Trigram::S1216 && param.name == "trigram.scale";
+                vec![if reduced { 0.02 } else { 0.05 }; n]
             }
             "resid_mix" => (0..n).map(|i| if i < n / 2 { 1.0 } else { 0.0 }).collect(),
             "q_gain" => vec![config.q_gain; n],
@@ -95,8 +88,14 @@ fn values(config: &ModelConfig, init: Init, param: &Param, rng: &mut ChaCha8Rng)
     }
 }
 
-fn leaf_is_down(name: &str) -> bool {
-    name.ends_with("mlp.down_proj.weight")
+/// Whether the table that the parameter `name` belongs to starts at zero. Its projection must then not: of a product
+/// of two zeros neither factor ever gets a gradient.
+fn table_starts_at_zero(config: &ModelConfig, name: &str) -> bool {
+    !name.starts_with("ve_shared") && config.bigram != Bigram::V2
+}
+
+fn is_mlp_output(name: &str) -> bool {
+    name.ends_with("mlp.proj.weight") || name.ends_with("mlp.down_proj.weight")
 }
 
 fn matrix(config: &ModelConfig, init: Init, param: &Param, rng: &mut ChaCha8Rng) -> Vec<f64> {
@@ -104,10 +103,11 @@ fn matrix(config: &ModelConfig, init: Init, param: &Param, rng: &mut ChaCha8Rng)
     let side = param.role == Role::Projection;
     let bound = 1.0 / (cols as f64).sqrt();
     let small = rows.min(cols) < 64;
+    let may_be_zero = side && !table_starts_at_zero(config, &param.name);
     match init {
-        Init::Uniform if side => vec![0.0; rows * cols],
-        Init::Orthogonal | Init::OrthogonalBanked if small && side => vec![0.0; rows * cols],
-        Init::Orthogonal | Init::OrthogonalBanked if !small => {
+        Init::Uniform if may_be_zero => vec![0.0; rows * cols],
+        Init::Orthogonal | Init::OrthogonalBanked if small && may_be_zero => vec![0.0; rows * cols],
+        Init::Orthogonal | Init::OrthogonalBanked if !small || side => {
             let divide = side && init == Init::Orthogonal;
             let factor = if divide { 1.0 / (2.0 * config.layers as f64).sqrt() } else { 1.0 };
             orthogonal(rng, rows, cols).into_iter().map(|x| x * factor).collect()
@@ -139,6 +139,43 @@ mod tests {
                     let dot: f64 = (0..rows.max(cols)).map(|l| at(i, l) * at(j, l)).sum();
                     let want = if i == j { 1.0 } else { 0.0 };
                     assert!((dot - want).abs() < 1e-10, "{rows}x{cols} ({i},{j}): {dot}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_and_its_projection_are_never_both_zero() {
+        let zero = |tensor: &Tensor| tensor.f32s().iter().all(|&x| x == 0.0);
+        let small = ModelConfig {
+            layers: 2,
+            dim: 64,
+            heads: 2,
+            kv_heads: 1,
+            hidden: 96,
+            vocab: 64,
+            ..Default::default()
+        };
+        for bigram in [Bigram::V1, Bigram::V2] {
+            for (bigram_dim, init) in
+                [(16, Init::Orthogonal), (96, Init::OrthogonalBanked), (16, Init::Uniform)]
+            {
+                let config = ModelConfig {
+                    bigram,
+                    bigram_buckets: 32,
+                    bigram_dim,
+                    trigram: Trigram::S951,
+                    trigram_buckets: 32,
+                    trigram_dim: 16,
+                    ve_layers: vec![1],
+                    ve_dim: 16,
+                    ..small.clone()
+                };
+                let start = initialize(&config, init, 1);
+                for table in ["bigram_emb", "bigram", "trigram", "ve_shared"] {
+                    let part = |part| start.get(&format!("{table}.{part}.weight"));
+                    let (Some(embed), Some(proj)) = (part("embed"), part("proj")) else { continue };
+                    assert!(!(zero(embed) && zero(proj)), "{table} {bigram:?} {init:?}");
                 }
             }
         }
