@@ -78,6 +78,58 @@ pub enum BackendError {
         /// Name of the output.
         name: String,
     },
+    /// A buffer is larger than the device can address.
+    #[error(
+        "`{backend}` is too small: {what}: `{limit}`: needed {needed} bytes, available {available}\nhint: score fewer tokens at once, or run on the CPU"
+    )]
+    TooLarge {
+        /// Name of the backend.
+        backend: String,
+        /// What the buffer is for.
+        what: String,
+        /// Name of the limit, as the device's interface spells it.
+        limit: &'static str,
+        /// Bytes asked for.
+        needed: u64,
+        /// Bytes that the limit allows.
+        available: u64,
+    },
+    /// The device has no memory left.
+    #[error(
+        "`{backend}` is out of memory: {what}\nhint: score fewer tokens at once, or close what else uses the device"
+    )]
+    OutOfMemory {
+        /// Name of the backend.
+        backend: String,
+        /// What the memory was for.
+        what: String,
+    },
+    /// The driver rejected a kernel.
+    #[error("`{backend}` rejected kernel `{kernel}`: {message}")]
+    Kernel {
+        /// Name of the backend.
+        backend: String,
+        /// Name of the kernel.
+        kernel: String,
+        /// What the driver said.
+        message: String,
+    },
+    /// The device is gone, and its states with it.
+    #[error("`{backend}` was lost: {reason}\nhint: open it again and resume from the last committed chunk")]
+    Lost {
+        /// Name of the backend.
+        backend: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// The driver reported something else.
+    #[error("`{backend}`: {message}")]
+    Driver {
+        /// Name of the backend.
+        backend: String,
+        /// What the driver said.
+        message: String,
+    },
 }
 
 /// A device with its states and compiled plans.

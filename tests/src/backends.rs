@@ -3,6 +3,7 @@
 
 use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
+use golf_wgpu::Wgpu;
 
 /// One backend.
 pub struct Candidate {
@@ -15,11 +16,18 @@ pub struct Candidate {
 }
 
 /// Every backend of the project but the oracle.
-pub const CANDIDATES: &[Candidate] = &[Candidate {
-    name: "cpu",
-    unit: crate::tolerance::F32,
-    make: || Ok(Box::new(Cpu::new().with_poison())),
-}];
+pub const CANDIDATES: &[Candidate] = &[
+    Candidate { name: "cpu", unit: crate::tolerance::F32, make: || Ok(Box::new(Cpu::new().with_poison())) },
+    Candidate { name: "wgpu", unit: crate::tolerance::F32, make: wgpu },
+];
+
+/// The first adapter, whatever it is: a software one counts.
+fn wgpu() -> Result<Box<dyn Backend>, String> {
+    match crate::run::wait(Wgpu::open(0)) {
+        Ok(backend) => Ok(Box::new(backend.with_poison())),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 /// The backends that this machine has. Panics when a required one is missing or unknown.
 pub fn available() -> Vec<(&'static Candidate, Box<dyn Backend>)> {

@@ -1,0 +1,15 @@
+// copy: x → y, any 32-bit words. One invocation per word.
+
+struct Params { base: u32, n: u32 }
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<u32>;        // [n]
+@group(0) @binding(2) var<storage, read_write> y: array<u32>;  // [n]
+
+@compute @workgroup_size(256)
+fn copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (params.base + group.x) * 256u + lane;
+    if i < params.n {
+        y[i] = x[i];
+    }
+}

@@ -1,0 +1,14 @@
+// fill: every word of a buffer set to one bit pattern. One invocation per word.
+
+struct Params { base: u32, n: u32, word: u32 }
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;  // [n]
+
+@compute @workgroup_size(256)
+fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (params.base + group.x) * 256u + lane;
+    if i < params.n {
+        y[i] = params.word;
+    }
+}

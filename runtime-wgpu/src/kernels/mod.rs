@@ -1,0 +1,129 @@
+//! Kernels, one `.wgsl` and one lowering per op under the op's name, and the one match over all ops: exhaustive, so
+//! that a new op does not compile without a kernel.
+
+mod adamw;
+mod add;
+mod add_scaled;
+mod attention;
+mod attention_grad;
+mod average;
+mod channel_affine;
+mod clip_coefficient;
+mod constant;
+mod copy;
+mod embed;
+mod fake_quant;
+mod fill;
+mod gated_skip;
+mod hash_bucket;
+mod head_cross_entropy;
+mod leaky_relu_squared;
+mod linear;
+mod mean;
+mod muon;
+mod newton_schulz;
+mod qk_norm_rope;
+mod residual_mix;
+mod rms_norm;
+mod row;
+mod scale_by;
+mod sgd;
+mod smear_gate;
+mod softcap;
+mod xsa;
+
+pub(crate) use fill::fill;
+
+use crate::kernel::Kernel;
+use crate::lower::Lowering;
+use golf_core::ops::Op;
+
+/// Appends the launches of `op`. The variant of a kernel is chosen here, by shapes and [`Lowering::capabilities`] only.
+pub fn lower(op: &Op, low: &mut Lowering<'_>) {
+    match op {
+        Op::Accumulate(_) => add::accumulate(low),
+        Op::AdamW(op) => adamw::adamw(op, low),
+        Op::Add(_) => add::add(low),
+        Op::AddScaled(_) => add_scaled::add_scaled(low),
+        Op::AddScaledGrad(_) => add_scaled::grad(low),
+        Op::Attention(op) => attention::attention(op, low),
+        Op::AttentionGrad(op) => attention_grad::attention_grad(op, low),
+        Op::Average(_) => average::average(low),
+        Op::ChannelAffine(_) => channel_affine::channel_affine(low),
+        Op::ChannelAffineGrad(_) => channel_affine::grad(low),
+        Op::ClipCoefficient(op) => clip_coefficient::clip_coefficient(op, low),
+        Op::Constant(op) => constant::constant(op, low),
+        Op::Copy(_) => copy::copy(low),
+        Op::Embed(_) => embed::embed(low),
+        Op::EmbedGrad(op) => embed::grad(op, low),
+        Op::FakeQuant(op) => fake_quant::fake_quant(op, low),
+        Op::GatedSkip(_) => gated_skip::gated_skip(low),
+        Op::GatedSkipGrad(_) => gated_skip::grad(low),
+        Op::HashBucket(op) => hash_bucket::hash_bucket(op, low),
+        Op::HeadCrossEntropy(op) => head_cross_entropy::head_cross_entropy(op, low),
+        Op::HeadCrossEntropyGrad(op) => head_cross_entropy::grad(op, low),
+        Op::LeakyReluSquared(op) => leaky_relu_squared::leaky_relu_squared(op, low),
+        Op::LeakyReluSquaredGrad(op) => leaky_relu_squared::grad(op, low),
+        Op::Linear(op) => linear::linear(op, low),
+        Op::Mean(_) => mean::mean(low),
+        Op::MuonApply(op) => muon::apply(op, low),
+        Op::NesterovMomentum(_) => muon::nesterov_momentum(low),
+        Op::NewtonSchulz(op) => newton_schulz::newton_schulz(op, low),
+        Op::QkNormRope(op) => qk_norm_rope::qk_norm_rope(op, low),
+        Op::QkNormRopeGrad(op) => qk_norm_rope::grad(op, low),
+        Op::ResidualMix(_) => residual_mix::residual_mix(low),
+        Op::ResidualMixGrad(_) => residual_mix::grad(low),
+        Op::RmsNorm(op) => rms_norm::rms_norm(op, low),
+        Op::RmsNormGrad(op) => rms_norm::grad(op, low),
+        Op::Row(op) => row::row(op, low),
+        Op::RowGrad(op) => row::grad(op, low),
+        Op::ScaleBy(_) => scale_by::scale_by(low),
+        Op::ScaleByGrad(_) => scale_by::grad(low),
+        Op::Sgd(op) => sgd::sgd(op, low),
+        Op::SmearGate(op) => smear_gate::smear_gate(op, low),
+        Op::SmearGateGrad(op) => smear_gate::grad(op, low),
+        Op::Softcap(op) => softcap::softcap(op, low),
+        Op::SoftcapGrad(op) => softcap::grad(op, low),
+        Op::Spread(op) => mean::spread(op, low),
+        Op::SumSquares(_) => clip_coefficient::sum_squares(low),
+        Op::Xsa(op) => xsa::xsa(op, low),
+        Op::XsaGrad(op) => xsa::grad(op, low),
+    }
+}
+
+/// Every kernel of this crate, all variants.
+pub fn all() -> Vec<&'static Kernel> {
+    [
+        adamw::KERNELS,
+        add::KERNELS,
+        add_scaled::KERNELS,
+        attention::KERNELS,
+        attention_grad::KERNELS,
+        average::KERNELS,
+        channel_affine::KERNELS,
+        clip_coefficient::KERNELS,
+        constant::KERNELS,
+        copy::KERNELS,
+        embed::KERNELS,
+        fake_quant::KERNELS,
+        fill::KERNELS,
+        gated_skip::KERNELS,
+        hash_bucket::KERNELS,
+        head_cross_entropy::KERNELS,
+        leaky_relu_squared::KERNELS,
+        linear::KERNELS,
+        mean::KERNELS,
+        muon::KERNELS,
+        newton_schulz::KERNELS,
+        qk_norm_rope::KERNELS,
+        residual_mix::KERNELS,
+        rms_norm::KERNELS,
+        row::KERNELS,
+        scale_by::KERNELS,
+        sgd::KERNELS,
+        smear_gate::KERNELS,
+        softcap::KERNELS,
+        xsa::KERNELS,
+    ]
+    .concat()
+}
