@@ -8,8 +8,8 @@ use golf_core::quant::{FakeQuantKind, FakeQuantRule};
 use golf_core::tensor::Tensor;
 
 /// `[rows, cols, depth]`: single elements, odd tails, more than one tile in either direction.
-const PRODUCTS: [[usize; 3]; 7] =
-    [[1, 1, 1], [1, 9, 33], [7, 1, 5], [33, 65, 17], [515, 9, 3], [5, 270, 40], [3, 530, 7]];
+const PRODUCTS: [[usize; 3]; 8] =
+    [[1, 1, 1], [1, 9, 33], [7, 1, 5], [33, 65, 17], [515, 9, 3], [5, 270, 40], [3, 530, 7], [1030, 1025, 3]];
 
 pub(super) fn linear() -> Vec<Case> {
     let plain = |[rows, cols, depth]: [usize; 3]| {
