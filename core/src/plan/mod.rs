@@ -132,4 +132,16 @@ impl Step {
         let types: Vec<&TensorType> = self.inputs.iter().map(|o| &o.ty).collect();
         self.op.def().flops(&types)
     }
+
+    /// Bytes of its operands and results, each once: what it moves at least.
+    pub fn bytes(&self) -> u64 {
+        let mut seen: Vec<usize> = Vec::new();
+        let operands = self.inputs.iter().chain(&self.outputs);
+        let fresh = operands.filter(|operand| {
+            let first = !seen.contains(&operand.slot);
+            seen.push(operand.slot);
+            first
+        });
+        fresh.map(|operand| operand.ty.bytes() as u64).sum()
+    }
 }

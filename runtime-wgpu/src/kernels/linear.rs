@@ -73,11 +73,7 @@ static LARGE: Tile = Tile {
 
 static ROW: Kernel = Kernel {
     name: "linear.f32.row",
-    source: &[
-        include_str!("reduce.wgsl"),
-        include_str!("operand_f32.wgsl"),
-        include_str!("linear_row.wgsl"),
-    ],
+    source: &[include_str!("reduce.wgsl"), include_str!("operand_f32.wgsl"), include_str!("linear_row.wgsl")],
     entry: "linear_row",
     access: ACCESS,
 };
