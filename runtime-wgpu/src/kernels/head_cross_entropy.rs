@@ -1,7 +1,8 @@
 //! Launches of `head_cross_entropy` and its gradient. The gradient passes the logits' slopes through scratch memory in
 //! chunks of rows, so that never more than [`CHUNK_WORDS`] of them exist.
 
-use super::linear::{Matrix, Product};
+use super::linear::{Finish, Matrix, Product};
+use super::parts::*;
 use crate::kernel::{Kernel, Param};
 use crate::lower::Binding::{self, Input, Output};
 use crate::lower::Lowering;
@@ -21,31 +22,20 @@ impl Stage {
     }
 }
 
+const HEAD_TILE: &str = include_str!("head_tile.wgsl");
+const HEAD_PARTIAL: &str = include_str!("head_partial.wgsl");
+const HEAD_SLOPE: &str = include_str!("head_slope.wgsl");
+
 static PARTIAL: Stage = Stage {
     plain: Kernel {
         name: "head_cross_entropy.f32",
-        source: &[
-            include_str!("hyperbolic.wgsl"),
-            include_str!("tile_64.wgsl"),
-            include_str!("tile.wgsl"),
-            include_str!("operand_f32.wgsl"),
-            include_str!("head_tile.wgsl"),
-            include_str!("head_partial.wgsl"),
-        ],
+        source: &[HYPERBOLIC, TILE_64, TILE, OPERAND_F32, HEAD_TILE, HEAD_PARTIAL],
         entry: "head_partial",
         access: "rrrww",
     },
     packed: Kernel {
         name: "head_cross_entropy.packed",
-        source: &[
-            include_str!("hyperbolic.wgsl"),
-            include_str!("tile_64.wgsl"),
-            include_str!("tile.wgsl"),
-            include_str!("packed.wgsl"),
-            include_str!("operand_packed.wgsl"),
-            include_str!("head_tile.wgsl"),
-            include_str!("head_partial.wgsl"),
-        ],
+        source: &[HYPERBOLIC, TILE_64, TILE, PACKED, OPERAND_PACKED, HEAD_TILE, HEAD_PARTIAL],
         entry: "head_partial",
         access: "rrrww",
     },
@@ -54,28 +44,13 @@ static PARTIAL: Stage = Stage {
 static SLOPE: Stage = Stage {
     plain: Kernel {
         name: "head_cross_entropy_grad.f32",
-        source: &[
-            include_str!("hyperbolic.wgsl"),
-            include_str!("tile_64.wgsl"),
-            include_str!("tile.wgsl"),
-            include_str!("operand_f32.wgsl"),
-            include_str!("head_tile.wgsl"),
-            include_str!("head_slope.wgsl"),
-        ],
+        source: &[HYPERBOLIC, TILE_64, TILE, OPERAND_F32, HEAD_TILE, HEAD_SLOPE],
         entry: "head_slope",
         access: "rrrrrw",
     },
     packed: Kernel {
         name: "head_cross_entropy_grad.packed",
-        source: &[
-            include_str!("hyperbolic.wgsl"),
-            include_str!("tile_64.wgsl"),
-            include_str!("tile.wgsl"),
-            include_str!("packed.wgsl"),
-            include_str!("operand_packed.wgsl"),
-            include_str!("head_tile.wgsl"),
-            include_str!("head_slope.wgsl"),
-        ],
+        source: &[HYPERBOLIC, TILE_64, TILE, PACKED, OPERAND_PACKED, HEAD_TILE, HEAD_SLOPE],
         entry: "head_slope",
         access: "rrrrrw",
     },
@@ -91,8 +66,8 @@ static COMBINE: Kernel = Kernel {
 pub(super) const KERNELS: &[&Kernel] =
     &[&PARTIAL.plain, &PARTIAL.packed, &SLOPE.plain, &SLOPE.packed, &COMBINE];
 
-/// Side of a tile.
-const TILE: usize = 64;
+/// Side of a tile of logits.
+const SIDE: usize = 64;
 
 /// Slopes held at once: 4 MiB.
 const CHUNK_WORDS: usize = 1 << 20;
@@ -102,18 +77,18 @@ fn params(rows: usize, first: usize, e: &TensorType, cap: f64) -> Vec<Param> {
     let [vocab, d] = [e.shape[0], e.shape[1]];
     let packing = e.dtype.quant_bits().map_or([0, 0], |bits| [bits as usize, row_words(bits, d)]);
     let [bits, words] = packing;
-    let extents = [rows, vocab, d, vocab.div_ceil(TILE), first, 0, 1, d, bits, words];
+    let extents = [rows, vocab, d, vocab.div_ceil(SIDE), first, 0, 1, d, bits, words];
     extents.map(Param::from).into_iter().chain([cap.into()]).collect()
 }
 
 pub(super) fn head_cross_entropy(op: &HeadCrossEntropy, low: &mut Lowering<'_>) {
     let [n, d] = low.matrix(0);
     let e = low.input(1);
-    let tiles = e.shape[0].div_ceil(TILE);
+    let tiles = e.shape[0].div_ceil(SIDE);
     let (partials, hits) = (low.scratch(2 * n * tiles), low.scratch(n));
     let bindings = vec![Input(0), Input(1), Input(2), partials.clone(), hits.clone()];
     let flops = 2 * (n * d * e.shape[0]) as u64;
-    let groups = n.div_ceil(TILE) * tiles;
+    let groups = n.div_ceil(SIDE) * tiles;
     low.launch_counted(PARTIAL.of(e), bindings, params(n, 0, e, op.softcap), groups, flops);
     let bindings = vec![partials, hits, Output(0), Output(1)];
     low.launch(&COMBINE, bindings, vec![n.into(), tiles.into()], n.div_ceil(64));
@@ -128,7 +103,7 @@ pub(super) fn grad(op: &HeadCrossEntropyGrad, low: &mut Lowering<'_>) {
     for first in (0..n).step_by(chunk) {
         let rows = chunk.min(n - first);
         let bindings = vec![Input(0), Input(1), Input(2), Input(3), Input(4), dz.clone()];
-        let groups = rows.div_ceil(TILE) * vocab.div_ceil(TILE);
+        let groups = rows.div_ceil(SIDE) * vocab.div_ceil(SIDE);
         let flops = 2 * (rows * d * vocab) as u64;
         low.launch_counted(SLOPE.of(e), bindings, params(rows, first, e, op.softcap), groups, flops);
         let dx = Product {
@@ -137,7 +112,7 @@ pub(super) fn grad(op: &HeadCrossEntropyGrad, low: &mut Lowering<'_>) {
             a: Matrix::plain(dz.clone()),
             b: Matrix::weight(Input(1), e),
             y: Matrix::at(Output(0), first * d),
-            accumulate: false,
+            finish: Finish::Store,
         };
         dx.launch(low);
         if op.wants_embedding {
@@ -155,7 +130,7 @@ fn embedding(low: &mut Lowering<'_>, dz: &Binding, first: usize, extents: [usize
         a: Matrix::plain(dz.clone()),
         b: Matrix::at(Input(0), first * d),
         y: Matrix::plain(Output(1)),
-        accumulate: first > 0,
+        finish: if first > 0 { Finish::Accumulate } else { Finish::Store },
     };
     de.launch(low);
 }

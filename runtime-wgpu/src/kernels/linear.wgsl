@@ -1,5 +1,5 @@
-// linear: y(i,j) = Σ_l a(i,l)·b(l,j), added to y where `accumulate` is set. One workgroup per tile of y; transposition is
-// a matter of strides. After tile_*.wgsl, tile.wgsl, and operand_f32.wgsl or packed.wgsl and operand_packed.wgsl.
+// linear: y(i,j) from Σ_l a(i,l)·b(l,j). One workgroup per tile of y; transposition is a matter of strides.
+// After tile_*.wgsl, tile.wgsl, operand_f32.wgsl or packed.wgsl and operand_packed.wgsl, and one of store_*.wgsl.
 
 struct Params {
     base: u32,
@@ -10,6 +10,7 @@ struct Params {
     a_i: u32, a_l: u32,          // a(i,l) at a_offset + i·a_i + l·a_l
     b_l: u32, b_j: u32,
     bits: u32, row_words: u32,   // of a packed operand
+    slope: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -41,12 +42,7 @@ fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
             continue;
         }
         for (var k = 0u; k < 4u && j + k < params.cols; k++) {
-            let to = params.y_offset + i * params.cols + j + k;
-            if params.accumulate != 0u {
-                y[to] += sums[at][k];
-            } else {
-                y[to] = sums[at][k];
-            }
+            store(params.y_offset + i * params.cols + j + k, j + k, sums[at][k]);
         }
     }
 }

@@ -22,6 +22,7 @@ mod linear;
 mod mean;
 mod muon;
 mod newton_schulz;
+mod parts;
 mod qk_norm_rope;
 mod residual_mix;
 mod rms_norm;
@@ -65,6 +66,8 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::LeakyReluSquared(op) => leaky_relu_squared::leaky_relu_squared(op, low),
         Op::LeakyReluSquaredGrad(op) => leaky_relu_squared::grad(op, low),
         Op::Linear(op) => linear::linear(op, low),
+        Op::LinearActivation(op) => linear::activation(op, low),
+        Op::LinearAddScaled(_) => linear::add_scaled(low),
         Op::Mean(_) => mean::mean(low),
         Op::MuonApply(op) => muon::apply(op, low),
         Op::NesterovMomentum(_) => muon::nesterov_momentum(low),
@@ -111,7 +114,6 @@ pub fn all() -> Vec<&'static Kernel> {
         hash_bucket::KERNELS,
         head_cross_entropy::KERNELS,
         leaky_relu_squared::KERNELS,
-        linear::KERNELS,
         mean::KERNELS,
         muon::KERNELS,
         newton_schulz::KERNELS,
@@ -124,6 +126,7 @@ pub fn all() -> Vec<&'static Kernel> {
         smear_gate::KERNELS,
         softcap::KERNELS,
         xsa::KERNELS,
+        &linear::kernels(),
     ]
     .concat()
 }

@@ -1,11 +1,12 @@
 //! Launches of `rms_norm` and its gradient.
 
+use super::parts::REDUCE;
 use crate::kernel::Kernel;
 use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::{RmsNorm, RmsNormGrad};
 
-const SOURCE: &[&str] = &[include_str!("reduce.wgsl"), include_str!("rms_norm.wgsl")];
+const SOURCE: &[&str] = &[REDUCE, include_str!("rms_norm.wgsl")];
 static RMS_NORM: Kernel = Kernel { name: "rms_norm", source: SOURCE, entry: "rms_norm", access: "rw" };
 
 pub(super) const KERNELS: &[&Kernel] = &[&RMS_NORM];
