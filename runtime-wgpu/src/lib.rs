@@ -96,9 +96,9 @@ impl Wgpu {
         run_traced(&self.gpu, executable).await
     }
 
-    /// Destroys the device, as a driver reset would: every later call fails with [`BackendError::Lost`].
-    pub fn destroy(&self) {
-        self.gpu.device.destroy();
+    /// What can destroy the device while an evaluation borrows it, to test what happens then.
+    pub fn switch(&self) -> Switch {
+        Switch(self.gpu.device.clone())
     }
 
     async fn state(&mut self, name: &str, ty: &TensorType) -> Result<(), BackendError> {
@@ -179,6 +179,16 @@ impl Backend for Wgpu {
             let (buffer, ty) = executable.output(name).ok_or_else(unknown)?;
             Ok(tensor(ty, read_words(&self.gpu, buffer, ty.words()).await?))
         })
+    }
+}
+
+/// Destroys a device, as a driver reset or an unplugged GPU would.
+pub struct Switch(wgpu::Device);
+
+impl Switch {
+    /// Every later call of the backend fails with [`BackendError::Lost`].
+    pub fn destroy(&self) {
+        self.0.destroy();
     }
 }
 
