@@ -104,14 +104,7 @@ impl Heads {
         }
     }
 
-    fn repitch(
-        &self,
-        low: &mut Lowering<'_>,
-        x: Binding,
-        y: Binding,
-        owners: usize,
-        [from, to]: [usize; 2],
-    ) {
+    fn repitch(&self, low: &mut Lowering<'_>, x: Binding, y: Binding, owners: usize, [from, to]: [usize; 2]) {
         low.launch_elements(&REPITCH, vec![x, y], self.n * owners * to, &[from.into(), to.into()]);
     }
 }
@@ -124,4 +117,42 @@ pub(super) fn attention(op: &Attention, low: &mut Lowering<'_>) {
     let (params, groups) = heads.launch(op.heads);
     low.launch_counted(&ATTENTION, vec![q, k, v, y.clone(), Output(1)], params, groups, heads.flops(1, 1));
     heads.narrowed(low, y, Output(0), op.heads);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::{Capabilities, Launch};
+    use golf_core::graph::Graph;
+    use golf_core::plan::{Plan, PlanOptions};
+    use golf_core::tensor::TensorType;
+
+    fn launches(width: usize, n: usize, seq: usize) -> Vec<Launch> {
+        let mut graph = Graph::new();
+        let q = graph.input("q", TensorType::f32(&[n, 4 * width]));
+        let [k, v] = ["k", "v"].map(|name| graph.input(name, TensorType::f32(&[n, 2 * width])));
+        let op = Attention { heads: 4, kv_heads: 2, seq };
+        let y = graph.push(op.clone(), &[q, k, v]).expect("the operands fit");
+        graph.output("y", y[0]);
+        let plan = Plan::new("test", &graph, PlanOptions::default());
+        let mut low = Lowering::new(&plan.steps[0], Capabilities::default());
+        attention(&op, &mut low);
+        low.launches
+    }
+
+    #[test]
+    fn heads_of_whole_vectors_are_read_where_they_lie() {
+        let launches = launches(64, 300, 100);
+        assert_eq!(launches.len(), 1);
+        assert_eq!(launches[0].groups, 3 * 4 * 4, "windows, heads, tiles of 32 queries");
+        assert_eq!(launches[0].flops, 2 * 3 * 4 * (4 * 5 / 2) * 32 * 32 * (64 + 64));
+    }
+
+    #[test]
+    fn odd_heads_are_copied_and_wide_heads_split() {
+        let names = |width| launches(width, 8, 8).iter().map(|l| l.kernel.name).collect::<Vec<_>>();
+        assert_eq!(names(5), ["repitch", "repitch", "repitch", "attention", "repitch"]);
+        let wide = launches(128, 8, 8);
+        assert_eq!((wide.len(), wide[0].groups), (1, 2 * 4));
+    }
 }

@@ -1,7 +1,8 @@
-// attention: (q[n,h,w], k[n,g,w], v[n,g,w]) → (y[n,h,w], lse[n,h]), causal inside windows of seq tokens; w in vectors of 4.
+// attention: (q[n,h,w], k[n,g,w], v[n,g,w]) → (y[n,h,w], lse[n,h]), causal inside windows of seq tokens; w in vectors
+// of 4 channels.
 //
-// One workgroup per 32 queries of a head: it walks the tiles of 32 keys up to the diagonal, and keeps the largest score,
-// the sum of weights and the weighted values of its queries in registers, rescaled when the largest score grows. The
+// One workgroup per 32 queries of a head: it walks the tiles of 32 keys up to the diagonal, and keeps the largest
+// score, the sum of weights and the weighted values of its queries in registers, rescaled when the largest grows. The
 // last tiles of a window take longest and start first. After attention_tile.wgsl.
 
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;  // [n, h, w]
@@ -102,12 +103,12 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
     for (var i = 1u; i < EIGHT; i++) {
         total += of_rows[i][row];
     }
-    let y = scaled(sum, 1.0 / total);
+    let mean = scaled(sum, 1.0 / total);
     let t = strand.tile * TILE + row;
-    store(strand, t, column, y.low[0], y.high[0]);
-    store(strand, t + 8u, column, y.low[1], y.high[1]);
-    store(strand, t + 16u, column, y.low[2], y.high[2]);
-    store(strand, t + 24u, column, y.low[3], y.high[3]);
+    store(strand, t, column, mean.low[0], mean.high[0]);
+    store(strand, t + 8u, column, mean.low[1], mean.high[1]);
+    store(strand, t + 16u, column, mean.low[2], mean.high[2]);
+    store(strand, t + 24u, column, mean.low[3], mean.high[3]);
     if column == 0u && strand.chunk == 0u {
         let logs = largest + log(total);
         store_lse(strand, t, logs.x);

@@ -1,5 +1,5 @@
-// attention_delta: (dy[n,h,w], y[n,h,w]) → delta[n,h] = Σ dy·y; w in vectors of 4. 16 invocations to a head of a token.
-// After reduce_team.wgsl.
+// attention_delta: (dy[n,h,w], y[n,h,w]) → delta[n,h] = Σ dy·y; w in vectors of 4 channels. 16 invocations to a head of
+// a token. After reduce_team.wgsl.
 
 struct Params { base: u32, items: u32, width: u32 }
 

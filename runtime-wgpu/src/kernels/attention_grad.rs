@@ -13,12 +13,8 @@ static QUERIES: Kernel = Kernel {
     entry: "attention_grad_queries",
     access: "rrrrrrw",
 };
-static KEYS: Kernel = Kernel {
-    name: "attention_grad_keys",
-    source: SOURCE,
-    entry: "attention_grad_keys",
-    access: "rrrrrrww",
-};
+static KEYS: Kernel =
+    Kernel { name: "attention_grad_keys", source: SOURCE, entry: "attention_grad_keys", access: "rrrrrrww" };
 static DELTA: Kernel = Kernel {
     name: "attention_delta",
     source: &[include_str!("reduce_team.wgsl"), include_str!("attention_delta.wgsl")],

@@ -1,16 +1,16 @@
-// attention_grad: (q[n,h,w], k[n,g,w], v[n,g,w], dy[n,h,w], lse[n,h], delta[n,h]) → dq[n,h,w] | (dk[n,g,w], dv[n,g,w]); w in
-// vectors of 4. Scores are formed again from lse, tile by tile; no two workgroups add to the same result.
+// attention_grad: (q[n,h,w], k[n,g,w], v[n,g,w], dy[n,h,w], lse[n,h], delta[n,h]) → dq[n,h,w], or → (dk[n,g,w],
+// dv[n,g,w]); w in vectors of 4 channels. Scores are formed again from lse, tile by tile; no two workgroups add to the same result.
 //
 // attention_grad_queries: one workgroup per 32 queries of a head walks the keys up to the diagonal, dq in registers.
 // attention_grad_keys: one workgroup per 32 keys of a key/value head walks the queries from the diagonal on, of every
 // head of its group in turn, dk and dv in registers. Both start with the tiles that take longest. After
 // attention_tile.wgsl.
 
-@group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;            // [n, h, w]
-@group(0) @binding(5) var<storage, read> lse: array<f32>;                 // [n, h]
-@group(0) @binding(6) var<storage, read> delta: array<f32>;               // [n, h]: Σ dy·y
+@group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;              // [n, h, w]
+@group(0) @binding(5) var<storage, read> lse: array<f32>;                   // [n, h]
+@group(0) @binding(6) var<storage, read> delta: array<f32>;                 // [n, h]: Σ dy·y
 @group(0) @binding(7) var<storage, read_write> dq_or_dk: array<vec4<f32>>;  // queries: [n, h, w]; keys: [n, h/group, w]
-@group(0) @binding(8) var<storage, read_write> dv: array<vec4<f32>>;      // keys: [n, h/group, w]
+@group(0) @binding(8) var<storage, read_write> dv: array<vec4<f32>>;        // keys: [n, h/group, w]
 
 fn dy_at(window: u32, t: u32, head: u32, c: u32) -> vec4<f32> {
     if exists(t, c) {
@@ -75,9 +75,10 @@ fn ds_of(p: vec4<f32>, dp: vec4<f32>, delta: vec4<f32>) -> vec4<f32> {
     return p * (dp - delta) * params.scale;
 }
 
-// A tile's q·k and dy·v, queries as rows. Returns after a barrier: the panel may be overwritten.
+// An invocation's q·k and dy·v of a tile.
 struct Dots { s: mat4x4<f32>, dp: mat4x4<f32> }
 
+// With queries as rows. Returns after a barrier: the panel may be overwritten.
 fn dots_of_queries(strand: Strand, keys: u32, row: u32, column: u32) -> Dots {
     let t = strand.tile * TILE + row;
     let key = keys * TILE + row;
@@ -98,7 +99,7 @@ fn dots_of_queries(strand: Strand, keys: u32, row: u32, column: u32) -> Dots {
     return dots;
 }
 
-// The same, keys as rows.
+// With keys as rows. Returns after a barrier: the panel may be overwritten.
 fn dots_of_keys(strand: Strand, queries: u32, head: u32, row: u32, column: u32) -> Dots {
     let key = strand.tile * TILE + row;
     let t = queries * TILE + row;

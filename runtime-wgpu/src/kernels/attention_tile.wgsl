@@ -1,6 +1,6 @@
-// Shared part of attention and its gradient: 32×32 tiles of products between two lists of head rows, by 64 invocations.
+// Shared part of attention and its gradient: tiles of products of 32 rows of heads by 32 others, by 64 invocations.
 //
-// Invocation (row, column) of an 8×8 square owns the rows `row + 8i` and the columns `column + 8j` of a tile, i, j < 4:
+// Invocation (row, column) of an 8×8 square owns the rows row + 8i and the columns column + 8j of a tile, i, j < 4:
 // 16 products in registers for 8 vectors read from workgroup memory. A vector over j therefore holds every eighth
 // column; the second product of attention sums over columns, so it takes them in that order. Rows of any width stream
 // through workgroup memory 32 channels at a time; results are formed 64 channels (a chunk) to a workgroup, and heads

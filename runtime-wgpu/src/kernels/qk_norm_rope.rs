@@ -10,19 +10,19 @@ static QK_NORM_ROPE: Kernel =
     Kernel { name: "qk_norm_rope", source: SOURCE, entry: "qk_norm_rope", access: "rrrw" };
 static QK_NORM_ROPE_GRAD: Kernel =
     Kernel { name: "qk_norm_rope_grad", source: SOURCE, entry: "qk_norm_rope_grad", access: "rrrwrw" };
-static COLUMN_SUM: Kernel = Kernel {
-    name: "column_sum",
-    source: &[include_str!("reduce.wgsl"), include_str!("column_sum.wgsl")],
-    entry: "column_sum",
+static GAIN: Kernel = Kernel {
+    name: "qk_norm_rope_gain",
+    source: &[include_str!("reduce.wgsl"), include_str!("qk_norm_rope_gain.wgsl")],
+    entry: "qk_norm_rope_gain",
     access: "rw",
 };
 
-pub(super) const KERNELS: &[&Kernel] = &[&QK_NORM_ROPE, &QK_NORM_ROPE_GRAD, &COLUMN_SUM];
+pub(super) const KERNELS: &[&Kernel] = &[&QK_NORM_ROPE, &QK_NORM_ROPE_GRAD, &GAIN];
 
 /// Heads of tokens to a workgroup.
 const ITEMS: usize = 16;
 
-/// Rows that a workgroup of [`COLUMN_SUM`] adds up.
+/// Rows that a workgroup of [`GAIN`] adds up.
 const SUM_ROWS: usize = 1024;
 
 /// Parameters after `base`, and the number of heads in all tokens.
@@ -59,17 +59,17 @@ pub(super) fn grad(op: &QkNormRopeGrad, low: &mut Lowering<'_>) {
     let bindings = vec![Input(0), gain(has_gain), angles(op), Output(0), dy, dots.clone()];
     low.launch(&QK_NORM_ROPE_GRAD, bindings, params, items.div_ceil(ITEMS));
     if has_gain {
-        sum_columns(low, dots, [items / op.heads, op.heads], Output(1));
+        sum_rows(low, dots, [items / op.heads, op.heads], Output(1));
     }
 }
 
-/// Sums of the columns of `x[n,m]` into `y[m]`: chunks of rows, then the sums of chunks, until one row is left.
-fn sum_columns(low: &mut Lowering<'_>, mut x: Binding, [mut n, m]: [usize; 2], y: Binding) {
+/// Sum of the rows of `x[n,heads]` into `y[heads]`: chunks of rows, then of their sums, until one row is left.
+fn sum_rows(low: &mut Lowering<'_>, mut x: Binding, [mut n, heads]: [usize; 2], y: Binding) {
     loop {
         let chunks = n.div_ceil(SUM_ROWS);
-        let to = if chunks == 1 { y.clone() } else { low.scratch(chunks * m) };
-        let params = vec![n.into(), m.into(), SUM_ROWS.into()];
-        low.launch(&COLUMN_SUM, vec![x, to.clone()], params, chunks * m);
+        let to = if chunks == 1 { y.clone() } else { low.scratch(chunks * heads) };
+        let params = vec![n.into(), heads.into(), SUM_ROWS.into()];
+        low.launch(&GAIN, vec![x, to.clone()], params, chunks * heads);
         if chunks == 1 {
             return;
         }

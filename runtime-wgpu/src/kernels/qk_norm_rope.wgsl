@@ -1,6 +1,7 @@
-// qk_norm_rope: (x[n,h,c], gain[h]?) → y[n,h,c] = gain · R_t(x/√(mean x² + ε)), R_t the rotation of the first 2·half channels by
-// the token's angles. qk_norm_rope_grad: (x, gain?, dy) → dx, and dots[n,h] = rotated·dy, which column_sum brings to
-// dgain[h]. 16 invocations to a head of a token: heads are narrow and many. After reduce_team.wgsl.
+// qk_norm_rope: (x[n,h,c], gain[h]?) → y[n,h,c] = gain · R_t(x/√(mean x² + ε)), R_t the rotation of the first 2·half
+// channels by the token's angles. qk_norm_rope_grad: (x, gain?, dy) → dx, and dots[n,h] = rotated·dy, which
+// qk_norm_rope_gain.wgsl sums to dgain[h]. 16 invocations to a head of a token: heads are narrow and many. After
+// reduce_team.wgsl.
 
 struct Params {
     base: u32,
@@ -79,7 +80,7 @@ fn qk_norm_rope_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     let item = (params.base + group.x) * TEAMS + team;
     let head = min(item, params.items - 1u);
     let row = head * params.width;
-    // Σ x² and Σ x·u, u = dy turned back: a rotation keeps products, so that the second is rotated·dy but for 1/rms.
+    // Σ x² and Σ x·u, u = dy turned back: a rotation keeps products, so the second is rotated·dy but for 1/rms.
     var sums = vec2<f32>();
     for (var i = member; i < params.half; i += TEAM) {
         let pair = vec2(x[row + i], x[row + params.half + i]);

@@ -1,5 +1,5 @@
-// repitch: x[rows, from] → y[rows, to]: rows cut or continued with zeros. One invocation per element of y. It brings heads
-// of odd widths to whole vectors, and back.
+// repitch: x[rows, from] → y[rows, to]: rows cut or continued with zeros. One invocation per element of y. It brings
+// heads of odd widths to whole vectors, and back.
 
 struct Params { base: u32, n: u32, from_width: u32, to_width: u32 }
 

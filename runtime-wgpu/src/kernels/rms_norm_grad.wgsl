@@ -1,5 +1,5 @@
-// rms_norm_grad: (x[n,d], dy[n,d]) → dx[n,d] = scale·r·(dy - x·r²·mean(x·dy)), r = 1/√(mean x² + ε). One workgroup per row,
-// strided over its channels. After reduce.wgsl.
+// rms_norm_grad: (x[n,d], dy[n,d]) → dx[n,d] = scale·r·(dy - x·r²·mean(x·dy)), r = 1/√(mean x² + ε). One workgroup
+// per row, strided over its channels. After reduce.wgsl.
 
 struct Params { base: u32, d: u32, scale: f32 }
 

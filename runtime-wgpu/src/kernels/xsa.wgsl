@@ -1,5 +1,5 @@
-// xsa: (y[n,h,c], v[n,g,c]) → z[n,h,c] = y - (y·v̂)v̂ with v̂ = v/max(‖v‖, 1e-12). 16 invocations to a query head of a
-// token: heads are narrow and many. After reduce_team.wgsl.
+// xsa: (y[n,h,c], v[n,g,c]) → z[n,h,c] = y - (y·v̂)v̂ with v̂ = v/max(‖v‖, 1e-12). 16 invocations to a query head of
+// a token: heads are narrow and many. After reduce_team.wgsl.
 
 struct Params {
     base: u32,

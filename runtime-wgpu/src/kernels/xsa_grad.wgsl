@@ -1,8 +1,8 @@
 // xsa_grad: (y[n,h,c], v[n,g,c], dz[n,h,c]) → (dy[n,h,c], dv[n,g,c]). With a = y·v̂, b = dz·v̂: dy = dz - b·v̂,
 // dv̂ = -Σ_group (b·y + a·dz), dv̂·v̂ = -2 Σ_group a·b, dv = (dv̂ - (dv̂·v̂)v̂)/‖v‖.
 //
-// 16 invocations to a key/value head of a token; the heads of its group in turn, so that dv is summed in a fixed order. An
-// invocation keeps its share of dv̂ in dv itself, since a head may be of any width. After reduce_team.wgsl.
+// 16 invocations to a key/value head of a token; the heads of its group in turn, so that dv is summed in a fixed order.
+// An invocation keeps its share of dv̂ in dv itself, since a head may be of any width. After reduce_team.wgsl.
 
 struct Params {
     base: u32,
