@@ -6,12 +6,8 @@ use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::{Xsa, XsaGrad};
 
-static XSA: Kernel = Kernel {
-    name: "xsa",
-    source: &[REDUCE_TEAM, include_str!("xsa.wgsl")],
-    entry: "xsa",
-    access: "rrw",
-};
+static XSA: Kernel =
+    Kernel { name: "xsa", source: &[REDUCE_TEAM, include_str!("xsa.wgsl")], entry: "xsa", access: "rrw" };
 static XSA_GRAD: Kernel = Kernel {
     name: "xsa_grad",
     source: &[REDUCE_TEAM, include_str!("xsa_grad.wgsl")],
