@@ -9,6 +9,7 @@ mod attention_grad;
 mod average;
 mod channel_affine;
 mod clip_coefficient;
+mod column_sums;
 mod constant;
 mod copy;
 mod embed;
@@ -31,6 +32,7 @@ mod scale_by;
 mod sgd;
 mod smear_gate;
 mod softcap;
+mod sums;
 mod xsa;
 
 pub(crate) use fill::fill;
@@ -105,6 +107,7 @@ pub fn all() -> Vec<&'static Kernel> {
         average::KERNELS,
         channel_affine::KERNELS,
         clip_coefficient::KERNELS,
+        column_sums::KERNELS,
         constant::KERNELS,
         copy::KERNELS,
         embed::KERNELS,
@@ -125,6 +128,7 @@ pub fn all() -> Vec<&'static Kernel> {
         sgd::KERNELS,
         smear_gate::KERNELS,
         softcap::KERNELS,
+        sums::KERNELS,
         xsa::KERNELS,
         &linear::kernels(),
     ]
