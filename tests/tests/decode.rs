@@ -220,11 +220,11 @@ fn a_new_token_costs_one_pass_over_itself_and_nothing_is_compiled_for_it() {
     let (_, config) = small_models().remove(2);
     let weights = model(&config, random_weights(&config, 2));
     let mut backend = Counting { backend: Cpu::new(), compiled: 0, submitted: vec![] };
-    decode(&mut backend, &weights, 256, &prompt(130), 50);
-    // Two chunks and two tokens of the prompt; the last token generated is never read.
-    assert_eq!(backend.submitted[..4], [64, 64, 1, 1]);
-    assert_eq!(backend.submitted[4..], [1; 49]);
-    assert_eq!(backend.compiled, 2);
+    decode(&mut backend, &weights, 512, &prompt(323), 50);
+    // Two chunks and three tokens of the prompt; the last token generated is never read.
+    assert_eq!(backend.submitted[..5], [256, 64, 1, 1, 1]);
+    assert_eq!(backend.submitted[5..], [1; 49]);
+    assert_eq!(backend.compiled, 3);
 }
 
 #[test]

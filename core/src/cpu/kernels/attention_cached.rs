@@ -34,10 +34,12 @@ pub(in crate::cpu) fn run(op: &AttentionCached, mut launch: Launch<'_>) {
         let columns = group * layout.width;
         let pieces = y.chunks_mut(columns).zip(q.chunks(columns)).collect();
         launch.threads.each(pieces, |owner, (y, q)| {
-            vector(
-                #[inline(always)]
-                || one_query(&layout, &cache, owner, position + 1, q, y),
-            );
+            with_scratch(group * (position + 1), |scores| {
+                vector(
+                    #[inline(always)]
+                    || one_query(&layout, &cache, owner, scores, q, y),
+                );
+            });
         });
         return;
     }
@@ -49,31 +51,27 @@ pub(in crate::cpu) fn run(op: &AttentionCached, mut launch: Launch<'_>) {
     });
 }
 
-/// The heads `q` of one token that read key head `owner`, over `seen` tokens.
+/// The heads `q` of one token that read key head `owner`; `scores` has room for one per head and token seen.
 #[inline(always)]
-fn one_query(layout: &Layout, cache: &Cache<'_>, owner: usize, seen: usize, q: &[f32], y: &mut [f32]) {
+fn one_query(layout: &Layout, cache: &Cache<'_>, owner: usize, scores: &mut [f32], q: &[f32], y: &mut [f32]) {
     let Layout { group, width, .. } = *layout;
-    let scale = (1.0 / (width as f64).sqrt()) as f32;
-    let row = |j: usize| j * cache.cols + owner * width..j * cache.cols + (owner + 1) * width;
-    let weigh = |scores: &mut [f32]| {
-        for j in 0..seen {
-            let key = &cache.k[row(j)];
-            for (g, q) in q.chunks_exact(width).enumerate() {
-                scores[g * seen + j] = scale * dot(q, key);
-            }
+    let (scale, seen) = ((1.0 / (width as f64).sqrt()) as f32, scores.len() / group);
+    for j in 0..seen {
+        let key = &cache.k[j * cache.cols + owner * width..][..width];
+        for g in 0..group {
+            scores[g * seen + j] = scale * dot(&q[g * width..(g + 1) * width], key);
         }
-        for scores in scores.chunks_exact_mut(seen) {
-            soften(scores);
+    }
+    for g in 0..group {
+        soften(&mut scores[g * seen..(g + 1) * seen]);
+    }
+    y.fill(0.0);
+    for j in 0..seen {
+        let value = &cache.v[j * cache.cols + owner * width..][..width];
+        for g in 0..group {
+            add_scaled(&mut y[g * width..(g + 1) * width], scores[g * seen + j], value);
         }
-        y.fill(0.0);
-        for j in 0..seen {
-            let value = &cache.v[row(j)];
-            for (g, y) in y.chunks_exact_mut(width).enumerate() {
-                add_scaled(y, scores[g * seen + j], value);
-            }
-        }
-    };
-    with_scratch(group * seen, weigh);
+    }
 }
 
 /// Turns scores into the weights of their softmax.
@@ -86,7 +84,9 @@ fn soften(scores: &mut [f32]) {
         |s| exp_nonpositive(s - top),
     );
     let inverse = 1.0 / total;
-    scores.iter_mut().for_each(|s| *s *= inverse);
+    for s in scores {
+        *s *= inverse;
+    }
 }
 
 /// The queries of `block` that read key head `owner`.

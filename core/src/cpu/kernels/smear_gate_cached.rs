@@ -17,8 +17,10 @@ pub(in crate::cpu) fn run(mut launch: Launch<'_>) {
         vector(
             #[inline(always)]
             || {
-                let channels = y.iter_mut().zip(x).zip(before).zip(&open).zip(&shut);
-                channels.for_each(|((((y, x), before), open), shut)| *y = madd(*shut, *x, open * before));
+                for ((((y, x), before), open), shut) in y.iter_mut().zip(x).zip(before).zip(&open).zip(&shut)
+                {
+                    *y = madd(*shut, *x, open * before);
+                }
             },
         );
     }
