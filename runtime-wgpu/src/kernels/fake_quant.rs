@@ -63,6 +63,88 @@ pub(super) fn fake_quant(op: &FakeQuant, low: &mut Lowering<'_>) {
         after.into(),
         (rule.c as usize).into(),
         (rule.lowest().unsigned_abs() as usize).into(),
+        0.into(),
     ];
     low.launch(&FAKE_QUANT, vec![Input(0), Output(0)], params, m);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DeviceError, Wgpu};
+    use golf_core::backend::Backend;
+    use golf_core::graph::Graph;
+    use golf_core::plan::{Plan, PlanOptions};
+    use golf_core::quant::FakeQuantRule;
+    use golf_core::tensor::Tensor;
+    use pollster::block_on;
+
+    const KINDS: [FakeQuantKind; 5] = [
+        FakeQuantKind::S585,
+        FakeQuantKind::S861,
+        FakeQuantKind::P549,
+        FakeQuantKind::Max,
+        FakeQuantKind::MaxFloorAfter,
+    ];
+
+    /// The same numbers on every machine, in (-1, 1).
+    fn scrambled(i: usize) -> f32 {
+        let hash = (i as u32).wrapping_mul(0x9e37_79b9).wrapping_add(12345);
+        (hash ^ (hash >> 15)).wrapping_mul(0x85eb_ca6b) as i32 as f32 / (1u32 << 31) as f32
+    }
+
+    /// A row whose small entries lie within four units in the last place of a tie; the large ones set the step.
+    fn near_ties(rule: FakeQuantRule, row: usize, k: usize) -> Vec<f32> {
+        // From rows whose floors bind to rows far above them; every seventh is full of equal magnitudes.
+        let size = [1e-14, 0.01, 1.0, 3.7, 41.0, 1e6][row % 6];
+        let coarse = |x: f32| if row.is_multiple_of(7) { (4.0 * x).round() / 4.0 } else { x };
+        let mut w: Vec<f32> = (0..k).map(|j| size * coarse(scrambled(row * k + j))).collect();
+        let mut sorted: Vec<f32> = w.iter().map(|x| x.abs()).collect();
+        sorted.sort_by(f32::total_cmp);
+        let (step, small) = (rule.step(&w, &mut Vec::new()), 0.7 * sorted[k.saturating_sub(4)]);
+        for (j, x) in w.iter_mut().enumerate().filter(|(_, x)| x.abs() < small) {
+            let tie = ((x.abs() / step).floor() + 0.5) * step;
+            let moved = f32::from_bits((tie.to_bits() + j as u32 % 9) - 4);
+            // The one above the largest would change the step.
+            *x = if moved < small { moved.copysign(*x) } else { *x };
+        }
+        w
+    }
+
+    fn on_gpu(gpu: &mut Wgpu, rule: FakeQuantRule, shape: &[usize], w: &[f32]) -> Vec<f32> {
+        let (mut graph, x) = (Graph::new(), Tensor::f32(shape, w.to_vec()));
+        let input = graph.input("w", x.ty().clone());
+        let seen = graph.push(FakeQuant { rule }, &[input]).expect("a matrix")[0];
+        graph.output("seen", seen);
+        let plan = Plan::new("fake_quant", &graph, PlanOptions::default());
+        let executable = block_on(gpu.compile(plan)).expect("it compiles");
+        gpu.submit(executable, &[("w", &x)]).expect("it runs");
+        block_on(gpu.read_output(executable, "seen")).expect("it is an output").to_f32()
+    }
+
+    #[test]
+    fn bits_are_those_of_the_rule_even_beside_ties() {
+        let mut gpu = match block_on(Wgpu::open(0)) {
+            Ok(gpu) => gpu,
+            Err(reason @ DeviceError::NoAdapter) => {
+                println!("SKIPPED bits_are_those_of_the_rule_even_beside_ties: {reason}");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let rows = 84;
+        for (kind, c, k) in KINDS.into_iter().flat_map(|kind| {
+            [(7, 1), (31, 2), (15, 17), (127, 300), (31, 2048), (15, 4100)].map(|(c, k)| (kind, c, k))
+        }) {
+            let rule = FakeQuantRule::new(kind, c);
+            let w: Vec<f32> = (0..rows).flat_map(|row| near_ties(rule, row, k)).collect();
+            let mut want = vec![0.0; w.len()];
+            rule.apply(k, &w, &mut want);
+            let got = on_gpu(&mut gpu, rule, &[rows, k], &w);
+            for (row, (got, want)) in got.chunks(k).zip(want.chunks(k)).enumerate() {
+                let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(got), bits(want), "{kind:?} c={c} k={k}: row {row}");
+            }
+        }
+    }
 }

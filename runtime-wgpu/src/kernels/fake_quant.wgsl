@@ -1,8 +1,8 @@
 // fake_quant: (w[m,k]) → w + (q·Δ - w), q = clamp(round_half_even(w/Δ)), Δ one step per row. A workgroup takes a row:
 // it finds the order statistics that give Δ, then rounds its entries, read again from the cache.
 //
-// The integers q are those of IEEE f32 arithmetic whatever the driver: Δ is formed in integers, and a quotient near a
-// tie is decided in integers. q·Δ - w may be contracted by a driver: a value may differ in its last bit.
+// The bits are those of IEEE f32 arithmetic in the published order whatever the driver: Δ is formed in integers, a
+// quotient near a tie is decided in integers, and products and sums are kept from being contracted.
 // After wide.wgsl and exact_f32.wgsl.
 
 struct Params {
@@ -15,6 +15,7 @@ struct Params {
     after: f32,
     c: u32,           // largest integer
     lowest: u32,      // magnitude of the smallest
+    zero: u32,        // 0, which no compiler knows
 }
 
 const LANES: u32 = 64u;
@@ -107,12 +108,18 @@ fn integer_of(weight: f32, step: f32) -> f32 {
     return select(q, -q, negative);
 }
 
+// x, in a way that no compiler sees through: the operation that made it stays one, and is rounded.
+fn rounded(x: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(x) ^ params.zero);
+}
+
 @compute @workgroup_size(64)
 fn fake_quant(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = (params.base + group.x) * params.k;
     let step = step_of(row, lane);
     for (var j = lane; j < params.k; j += LANES) {
         let weight = w[row + j];
-        seen[row + j] = weight + (integer_of(weight, step) * step - weight);
+        let grid = rounded(integer_of(weight, step) * step);
+        seen[row + j] = weight + rounded(grid - weight);
     }
 }
