@@ -134,7 +134,7 @@ mod tests {
         };
         let rows = 84;
         for (kind, c, k) in KINDS.into_iter().flat_map(|kind| {
-            [(7, 1), (31, 2), (15, 17), (127, 300), (31, 2048), (15, 4100)].map(|(c, k)| (kind, c, k))
+            [(7, 1), (31, 2), (15, 17), (127, 900), (31, 1201), (15, 4100)].map(|(c, k)| (kind, c, k))
         }) {
             let rule = FakeQuantRule::new(kind, c);
             let w: Vec<f32> = (0..rows).flat_map(|row| near_ties(rule, row, k)).collect();
