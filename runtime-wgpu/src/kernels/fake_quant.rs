@@ -70,14 +70,10 @@ pub(super) fn fake_quant(op: &FakeQuant, low: &mut Lowering<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::on_gpu;
     use super::*;
-    use crate::{DeviceError, Wgpu};
-    use golf_core::backend::Backend;
-    use golf_core::graph::Graph;
-    use golf_core::plan::{Plan, PlanOptions};
     use golf_core::quant::FakeQuantRule;
     use golf_core::tensor::Tensor;
-    use pollster::block_on;
 
     const KINDS: [FakeQuantKind; 5] = [
         FakeQuantKind::S585,
@@ -115,27 +111,9 @@ mod tests {
         w
     }
 
-    fn on_gpu(gpu: &mut Wgpu, rule: FakeQuantRule, shape: &[usize], w: &[f32]) -> Vec<f32> {
-        let (mut graph, x) = (Graph::new(), Tensor::f32(shape, w.to_vec()));
-        let input = graph.input("w", x.ty().clone());
-        let seen = graph.push(FakeQuant { rule }, &[input]).expect("a matrix")[0];
-        graph.output("seen", seen);
-        let plan = Plan::new("fake_quant", &graph, PlanOptions::default());
-        let executable = block_on(gpu.compile(plan)).expect("it compiles");
-        gpu.submit(executable, &[("w", &x)]).expect("it runs");
-        block_on(gpu.read_output(executable, "seen")).expect("it is an output").to_f32()
-    }
-
     #[test]
     fn bits_are_those_of_the_rule_even_beside_ties() {
-        let mut gpu = match block_on(Wgpu::open(0)) {
-            Ok(gpu) => gpu,
-            Err(reason @ DeviceError::NoAdapter) => {
-                println!("SKIPPED bits_are_those_of_the_rule_even_beside_ties: {reason}");
-                return;
-            }
-            Err(error) => panic!("{error}"),
-        };
+        let Some(mut gpu) = on_gpu::open("bits_are_those_of_the_rule_even_beside_ties") else { return };
         let rows = 84;
         for (kind, c, k) in KINDS.into_iter().flat_map(|kind| {
             [(7, 1), (31, 2), (15, 17), (127, 900), (31, 1201), (15, 4100)].map(|(c, k)| (kind, c, k))
@@ -144,7 +122,8 @@ mod tests {
             let w: Vec<f32> = (0..rows).flat_map(|row| near_ties(rule, row, k)).collect();
             let mut want = vec![0.0; w.len()];
             rule.apply(k, &w, &mut want);
-            let got = on_gpu(&mut gpu, rule, &[rows, k], &w);
+            let x = Tensor::f32(&[rows, k], w);
+            let got = on_gpu::run(&mut gpu, FakeQuant { rule }, &[&x]).to_f32();
             for (row, (got, want)) in got.chunks(k).zip(want.chunks(k)).enumerate() {
                 let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(got), bits(want), "{kind:?} c={c} k={k}: row {row}");

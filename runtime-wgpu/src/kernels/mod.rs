@@ -23,6 +23,8 @@ mod linear;
 mod mean;
 mod muon;
 mod newton_schulz;
+#[cfg(test)]
+mod on_gpu;
 mod qk_norm_rope;
 mod residual_mix;
 mod rms_norm;
