@@ -74,10 +74,10 @@ fn step_of(row: u32, lane: u32) -> f32 {
     return max(exact_quotient(max(magnitude, params.before), params.c), params.after);
 }
 
-// |q| before clamping, where |w|/Δ is within rounding of `below` + ½: the f32 quotient either is that tie, and goes to the
-// even side, or lies beyond. In units of a quarter of the last place of Δ, |w| - (below + ½)Δ is a small integer, exact
-// modulo 2³²; the quotients that round to the tie lie within half their last place of it, both ends included. (Below ½, a power of two, the
-// last place is half as large, but there the tie and what lies below it both become 0.)
+// |q| before clamping, where |w|/Δ is within rounding of `below` + ½: the f32 quotient either is that tie, and goes to
+// the even side, or lies beyond. In units of a quarter of the last place of Δ, |w| - (below + ½)Δ is a small integer,
+// exact modulo 2³²; the quotients that round to the tie lie within half their last place of it, both ends included.
+// (Under ½, a power of two, the last place is half as large, but there the tie and what lies below it both become 0.)
 fn near_tie(weight: f32, step: f32, below: u32) -> u32 {
     let odd = 2u * below + 1u;
     let shift = u32(exponent_of(weight) + 2 - exponent_of(step));
