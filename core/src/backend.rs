@@ -3,7 +3,7 @@
 //! `compile` and the reads are async because a browser's GPU is; `submit` never waits. Everything above this
 //! trait (evaluation, training) is written against `&mut dyn Backend` and runs anywhere.
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::tensor::{Tensor, TensorType};
 use std::future::Future;
 use std::pin::Pin;
@@ -130,6 +130,29 @@ pub enum BackendError {
         /// What the driver said.
         message: String,
     },
+}
+
+/// One executed step of a traced run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceEntry {
+    /// Where in the model the step stands.
+    pub label: String,
+    /// Name of the op.
+    pub op: &'static str,
+    /// Time in seconds.
+    pub seconds: f64,
+    /// Floating-point operations by the op's own count; 0 where negligible.
+    pub flops: u64,
+    /// Bytes of operands and results.
+    pub bytes: u64,
+}
+
+impl TraceEntry {
+    /// The entry of `step`.
+    pub fn new(step: &Step, seconds: f64) -> Self {
+        let (label, op) = (step.label.clone(), step.op.def().name());
+        Self { label, op, seconds, flops: step.flops(), bytes: step.bytes() }
+    }
 }
 
 /// A device with its states and compiled plans.

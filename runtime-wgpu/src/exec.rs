@@ -4,6 +4,7 @@
 //! and a run into submissions of at most [`SUBMIT_FLOPS`], so that no watchdog takes slow hardware for hung.
 
 use crate::device::Gpu;
+use crate::footprint::largest_of_each;
 use crate::kernel::PARAM_WORDS;
 use crate::kernels;
 use crate::lower::{Binding, Launch, Lowering, Table};
@@ -107,9 +108,9 @@ impl Executable {
         self.save_outputs(gpu);
     }
 
-    /// Submits all dispatches, each in a pass of its own between two time stamps written to `queries` from index 0.
-    /// Returns the step of every dispatch.
-    pub fn run_timed(&self, gpu: &Gpu, queries: &wgpu::QuerySet) -> Vec<usize> {
+    /// Submits all dispatches, each in a pass of its own between two time stamps: index `2i` and `2i + 1` of `queries`
+    /// for dispatch i.
+    pub fn run_timed(&self, gpu: &Gpu, queries: &wgpu::QuerySet) {
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         for (index, dispatch) in (0u32..).zip(&self.dispatches) {
             let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
@@ -122,12 +123,11 @@ impl Executable {
         }
         gpu.queue.submit([encoder.finish()]);
         self.save_outputs(gpu);
-        self.dispatches.iter().map(|dispatch| dispatch.step).collect()
     }
 
-    /// Number of dispatches of a run.
-    pub fn dispatches(&self) -> usize {
-        self.dispatches.len()
+    /// The step of every dispatch, in order.
+    pub fn dispatch_steps(&self) -> Vec<usize> {
+        self.dispatches.iter().map(|dispatch| dispatch.step).collect()
     }
 
     fn save_outputs(&self, gpu: &Gpu) {
@@ -199,12 +199,7 @@ impl Builder<'_> {
         let mut lowering = Lowering::new(step, self.gpu.capabilities);
         kernels::lower(&step.op, &mut lowering);
         let Lowering { launches, scratch, .. } = lowering;
-        for (i, &words) in scratch.iter().enumerate() {
-            if i == self.scratch.len() {
-                self.scratch.push(0);
-            }
-            self.scratch[i] = self.scratch[i].max(words);
-        }
+        largest_of_each(&mut self.scratch, &scratch);
         if poison {
             let pairs = step.op.def().in_place();
             let fresh = step.outputs.iter().enumerate().filter(|(r, _)| pairs.iter().all(|(o, _)| o != r));
@@ -301,6 +296,11 @@ fn cut(launch: &Launch) -> Vec<Range<usize>> {
     let parts = launch.flops.div_ceil(DISPATCH_FLOPS).max(1) as usize;
     let size = launch.groups.div_ceil(parts).clamp(1, LARGEST);
     (0..launch.groups).step_by(size).map(|start| start..(start + size).min(launch.groups)).collect()
+}
+
+/// Number of dispatches of a launch.
+pub(crate) fn dispatch_count(launch: &Launch) -> usize {
+    cut(launch).len()
 }
 
 fn write_params(bytes: &mut [u8], base: usize, launch: &Launch) {

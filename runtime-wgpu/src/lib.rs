@@ -6,6 +6,7 @@
 //! | `kernel`, `lower` | a shader as data; a step of a plan as launches of shaders. No GPU needed |
 //! | `kernels/` | one `.wgsl` and one lowering per op, and the one match over all ops |
 //! | `exec`, `pipelines`, `tables`, `read` | a plan's buffers, dispatches and results on a device |
+//! | `footprint`, `trace` | memory of a plan, known without a device; time of its steps, measured on one |
 //!
 //! Invariant: two runs of a plan on one adapter give the same bits: no atomics on floats, every sum in a fixed order.
 //! Weights stay packed on the device. The host waits for the device only where it reads.
@@ -14,25 +15,29 @@
 
 mod device;
 mod exec;
+mod footprint;
 mod kernel;
 pub mod kernels;
 mod lower;
 mod pipelines;
 mod read;
 mod tables;
+mod trace;
 
 pub use device::{Adapter, DeviceError, adapters};
+pub use footprint::Footprint;
 pub use kernel::{Kernel, MAX_STORAGE, PARAM_WORDS, Param};
 pub use lower::{Binding, Capabilities, Launch, Lowering, Table};
 
 use device::Gpu;
 use exec::{Executable, States, allocate, words_of};
-use golf_core::backend::{Backend, BackendError, ExecutableId, LocalFuture, check_inputs};
+use golf_core::backend::{Backend, BackendError, ExecutableId, LocalFuture, TraceEntry, check_inputs};
 use golf_core::plan::Plan;
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
 use pipelines::Pipelines;
 use read::read_words;
 use tables::Tables;
+use trace::run_traced;
 
 /// A state and its buffer.
 struct State {
@@ -77,9 +82,23 @@ impl Wgpu {
         states + plans + self.tables.bytes()
     }
 
-    /// Destroys the device, as a driver reset would: every later call fails with [`BackendError::Lost`].
-    pub fn destroy(&self) {
-        self.gpu.device.destroy();
+    /// Runs a plan with these inputs like [`Backend::submit`] and returns its steps with the device's own times; `None`
+    /// where the device has no time stamps.
+    pub async fn trace(
+        &mut self,
+        executable: ExecutableId,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<Option<Vec<TraceEntry>>, BackendError> {
+        self.gpu.check()?;
+        let executable = &self.executables[executable.0];
+        let inputs = check_inputs(&executable.plan, inputs)?;
+        executable.load(&self.gpu, &inputs);
+        run_traced(&self.gpu, executable).await
+    }
+
+    /// What can destroy the device while an evaluation borrows it, to test what happens then.
+    pub fn switch(&self) -> Switch {
+        Switch(self.gpu.device.clone())
     }
 
     async fn state(&mut self, name: &str, ty: &TensorType) -> Result<(), BackendError> {
@@ -160,6 +179,16 @@ impl Backend for Wgpu {
             let (buffer, ty) = executable.output(name).ok_or_else(unknown)?;
             Ok(tensor(ty, read_words(&self.gpu, buffer, ty.words()).await?))
         })
+    }
+}
+
+/// Destroys a device, as a driver reset or an unplugged GPU would.
+pub struct Switch(wgpu::Device);
+
+impl Switch {
+    /// Every later call of the backend fails with [`BackendError::Lost`].
+    pub fn destroy(&self) {
+        self.0.destroy();
     }
 }
 

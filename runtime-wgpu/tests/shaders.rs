@@ -1,4 +1,4 @@
-//! Every shader, without a GPU: parsed and validated by naga with no capability beyond WebGPU's, its bindings as its
+//! Every shader, without a GPU: parsed and validated by naga without any optional capability, its bindings as its
 //! kernel declares them, its workgroup within WebGPU's default limits.
 
 use golf_wgpu::kernels::all;

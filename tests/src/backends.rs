@@ -11,25 +11,28 @@ pub struct Candidate {
     pub name: &'static str,
     /// Unit roundoff of its arithmetic.
     pub unit: f64,
-    /// Makes one whose buffers are poisoned, or says why there is none.
-    pub make: fn() -> Result<Box<dyn Backend>, String>,
+    /// Makes one, with poisoned buffers or without, or says why there is none.
+    pub make: fn(poison: bool) -> Result<Box<dyn Backend>, String>,
 }
 
 /// Every backend of the project but the oracle.
 pub const CANDIDATES: &[Candidate] = &[
-    Candidate { name: "cpu", unit: crate::tolerance::F32, make: || Ok(Box::new(Cpu::new().with_poison())) },
+    Candidate { name: "cpu", unit: crate::tolerance::F32, make: cpu },
     Candidate { name: "wgpu", unit: crate::tolerance::F32, make: wgpu },
 ];
 
-/// The first adapter, whatever it is: a software one counts.
-fn wgpu() -> Result<Box<dyn Backend>, String> {
-    match crate::run::wait(Wgpu::open(0)) {
-        Ok(backend) => Ok(Box::new(backend.with_poison())),
-        Err(error) => Err(error.to_string()),
-    }
+fn cpu(poison: bool) -> Result<Box<dyn Backend>, String> {
+    let cpu = Cpu::new();
+    Ok(Box::new(if poison { cpu.with_poison() } else { cpu }))
 }
 
-/// The backends that this machine has. Panics when a required one is missing or unknown.
+/// The first adapter, whatever it is: a software one counts.
+fn wgpu(poison: bool) -> Result<Box<dyn Backend>, String> {
+    let wgpu = crate::run::wait(Wgpu::open(0)).map_err(|error| error.to_string())?;
+    Ok(Box::new(if poison { wgpu.with_poison() } else { wgpu }))
+}
+
+/// The backends that this machine has, poisoned. Panics when a required one is missing or unknown.
 pub fn available() -> Vec<(&'static Candidate, Box<dyn Backend>)> {
     let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
     let required: Vec<&str> = required.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
@@ -41,7 +44,7 @@ pub fn available() -> Vec<(&'static Candidate, Box<dyn Backend>)> {
     }
     let mut found = Vec::new();
     for candidate in CANDIDATES {
-        match (candidate.make)() {
+        match (candidate.make)(true) {
             Ok(backend) => found.push((candidate, backend)),
             Err(reason) if required.contains(&candidate.name) => {
                 panic!("backend `{}` is required but unavailable: {reason}", candidate.name)

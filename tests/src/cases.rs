@@ -99,6 +99,8 @@ table! {
     LeakyReluSquared => elementwise::leaky_relu_squared,
     LeakyReluSquaredGrad => elementwise::leaky_relu_squared_grad,
     Linear => products::linear,
+    LinearActivation => products::linear_activation,
+    LinearAddScaled => products::linear_add_scaled,
     Mean => elementwise::mean,
     MuonApply => optimizer::muon_apply,
     NesterovMomentum => optimizer::nesterov_momentum,

@@ -6,6 +6,7 @@
 pub mod backends;
 pub mod cases;
 pub mod draw;
+pub mod models;
 pub mod parsers;
 pub mod run;
 pub mod seeds;

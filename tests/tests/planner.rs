@@ -5,9 +5,9 @@ use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
 use golf_core::graph::{Graph, Origin, ValueId};
 use golf_core::ops::{
-    Accumulate, Add, AddScaled, Average, Linear, NesterovMomentum, Op, RmsNorm, ScaleByGrad,
+    Accumulate, Add, AddScaled, Average, LeakyReluSquared, Linear, NesterovMomentum, Op, RmsNorm, ScaleByGrad,
 };
-use golf_core::plan::{Plan, PlanOptions, SlotKind};
+use golf_core::plan::{Fusion, Plan, PlanOptions, SlotKind};
 use golf_core::reference::Reference;
 use golf_core::tensor::{Tensor, TensorType};
 use golf_tests::draw::Draw;
@@ -36,7 +36,7 @@ struct Recipe {
 
 fn recipe() -> impl Strategy<Value = Recipe> {
     let draft =
-        (0..8usize, any::<[u16; 3]>()).prop_map(|(op, picks)| Draft { op, picks: picks.map(usize::from) });
+        (0..9usize, any::<[u16; 3]>()).prop_map(|(op, picks)| Draft { op, picks: picks.map(usize::from) });
     let nodes = prop::collection::vec(draft, 1..24);
     let picks = |len| prop::collection::vec(any::<u16>().prop_map(usize::from), len);
     (nodes, picks(1..4), picks(0..STATES + 1)).prop_map(|(nodes, outputs, assigns)| Recipe {
@@ -70,7 +70,8 @@ fn build(recipe: &Recipe) -> Graph {
             3 => graph.push(Linear::NT, &[a, weight]),
             4 => graph.push(Accumulate, &[a, b, keep]),
             5 => graph.push(Average, &[a, b, keep]),
-            6 => graph.push(NesterovMomentum, &[a, b, keep, keep]),
+            6 => graph.push(LeakyReluSquared { slope: 0.5 }, &[a]),
+            7 => graph.push(NesterovMomentum, &[a, b, keep, keep]),
             _ => graph.push(ScaleByGrad, &[a, keep, b]).map(|made| vec![made[0]]),
         };
         pool.extend(made.expect("every value of the pool has one type"));
@@ -96,10 +97,18 @@ impl Terms {
         *self.0.entry(term).or_insert(next)
     }
 
-    /// The term of result `result` of an op; a copy is what it copies.
+    /// The term of result `result` of an op; a copy is what it copies, a fused op its parts.
     fn apply(&mut self, op: &Op, operands: &[usize], result: usize) -> usize {
         match op {
             Op::Copy(_) => operands[0],
+            Op::LinearActivation(fused) => {
+                let product = self.apply(&Linear::NT.into(), operands, 0);
+                self.apply(&LeakyReluSquared { slope: fused.slope }.into(), &[product], 0)
+            }
+            Op::LinearAddScaled(_) => {
+                let product = self.apply(&Linear::NT.into(), &operands[2..], 0);
+                self.apply(&AddScaled.into(), &[operands[0], operands[1], product], 0)
+            }
             _ => self.id(format!("{op:?}{operands:?}.{result}")),
         }
     }
@@ -194,11 +203,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_value_is_overwritten_or_dropped_while_it_is_alive(recipe in recipe(), reuse in any::<bool>()) {
+    fn no_value_is_overwritten_or_dropped_while_it_is_alive(
+        recipe in recipe(), reuse in any::<bool>(), fused in any::<bool>(),
+    ) {
         let graph = build(&recipe);
         let mut terms = Terms::default();
         let values = terms_of(&graph, &mut terms);
-        let plan = Plan::new("random", &graph, PlanOptions { reuse });
+        let fuse = if fused { Fusion::ALL } else { Fusion::NONE };
+        let plan = Plan::new("random", &graph, PlanOptions { reuse, fuse });
         let slots = execute(&plan, &mut terms);
         for ((name, value), port) in graph.outputs().iter().zip(&plan.outputs) {
             prop_assert_eq!(slots[port.operand.slot], Some(values[value.index()]), "output {}\n{}", name, plan);
@@ -219,9 +231,9 @@ proptest! {
     }
 
     #[test]
-    fn reuse_and_poison_change_no_result(recipe in recipe()) {
+    fn reuse_fusion_and_poison_change_no_result(recipe in recipe()) {
         let graph = build(&recipe);
-        let (on, off) = (PlanOptions { reuse: true }, PlanOptions { reuse: false });
+        let (on, off) = (PlanOptions::default(), PlanOptions { reuse: false, fuse: Fusion::NONE });
         let want = results(&mut Cpu::with_threads(1), &graph, off);
         prop_assert_eq!(&results(&mut Cpu::with_threads(1), &graph, on), &want);
         prop_assert_eq!(&results(&mut Cpu::with_threads(1).with_poison(), &graph, on), &want);
@@ -236,7 +248,7 @@ proptest! {
     #[test]
     fn reuse_never_needs_more_memory(recipe in recipe()) {
         let graph = build(&recipe);
-        let bytes = |reuse| Plan::new("random", &graph, PlanOptions { reuse }).scratch_bytes();
+        let bytes = |reuse| Plan::new("random", &graph, PlanOptions { reuse, ..PlanOptions::default() }).scratch_bytes();
         prop_assert!(bytes(true) <= bytes(false));
     }
 

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use golf_core::model::gpt::{Weights, Window};
 use golf_core::model::graphs::{gradient_graph, logits_graph, score_graph};
 use golf_core::model::{parameters, presets};
-use golf_core::plan::{Plan, PlanOptions};
+use golf_core::plan::{Fusion, Plan, PlanOptions};
 
 /// Flags of `golf plan`.
 #[derive(Args, Clone, Debug)]
@@ -37,6 +37,9 @@ struct ShowArgs {
     /// Give every value a slot of its own.
     #[arg(long)]
     no_reuse: bool,
+    /// Leave out the rewrite of this name, or all without a name.
+    #[arg(long, value_name = "REWRITE", num_args = 0..=1, default_missing_value = "all")]
+    no_fuse: Vec<String>,
     /// Print memory and work only, not the steps.
     #[arg(long)]
     summary: bool,
@@ -52,6 +55,17 @@ enum Phase {
     Decode,
 }
 
+/// All rewrites but those named.
+fn fusion(off: &[String]) -> Result<Fusion, String> {
+    off.iter().try_fold(Fusion::ALL, |fusion, name| {
+        if name == "all" {
+            return Ok(Fusion::NONE);
+        }
+        let known = || Fusion::names().collect::<Vec<_>>().join(", ");
+        fusion.without(name).ok_or_else(|| format!("no rewrite `{name}`; one of: {}, all", known()))
+    })
+}
+
 /// Runs the command.
 pub fn run(args: &PlanArgs) -> Outcome {
     let PlanCommand::Show(args) = &args.command;
@@ -64,7 +78,8 @@ pub fn run(args: &PlanArgs) -> Outcome {
         Phase::Train => gradient_graph(&config, &weights, window, &params)?,
         Phase::Decode => logits_graph(&config, &weights, window)?,
     };
-    let plan = Plan::new(&args.preset, &graph, PlanOptions { reuse: !args.no_reuse });
+    let options = PlanOptions { reuse: !args.no_reuse, fuse: fusion(&args.no_fuse)? };
+    let plan = Plan::new(&args.preset, &graph, options);
     let text = plan.to_string();
     if args.summary {
         text.lines().take(2).for_each(|line| println!("{line}"));

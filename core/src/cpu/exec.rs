@@ -3,12 +3,13 @@
 //! For the time of a step its results' buffers are taken out of the table, so that a kernel holds them mutably beside
 //! its operands without any unsafe code: the planner promises that only an in-place pair shares a slot.
 
+use super::State;
 use super::buffer::Buffer;
 use super::launch::{Launch, Operand};
 use super::rope::RopeTables;
 use super::select;
 use super::threads::Threads;
-use super::{State, TraceEntry};
+use crate::backend::TraceEntry;
 use crate::plan::{Plan, SlotKind, Step};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -83,8 +84,7 @@ impl Executable {
                 let start = trace.as_ref().map(|_| Instant::now());
                 run_step(step, slots, threads, scratch, rope, *poison);
                 if let (Some(trace), Some(start)) = (trace.as_mut(), start) {
-                    let (label, op, flops) = (step.label.clone(), step.op.def().name(), step.flops());
-                    trace.push(TraceEntry { label, op, seconds: start.elapsed().as_secs_f64(), flops });
+                    trace.push(TraceEntry::new(step, start.elapsed().as_secs_f64()));
                 }
             }
         });

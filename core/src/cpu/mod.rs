@@ -15,7 +15,7 @@ mod select;
 mod simd;
 mod threads;
 
-use crate::backend::{Backend, BackendError, ExecutableId, LocalFuture, check_inputs};
+use crate::backend::{Backend, BackendError, ExecutableId, LocalFuture, TraceEntry, check_inputs};
 use crate::plan::Plan;
 use crate::tensor::{Tensor, TensorType};
 use buffer::Buffer;
@@ -23,19 +23,6 @@ use exec::{Executable, Workspace};
 use std::collections::BTreeMap;
 use std::future::ready;
 use threads::Threads;
-
-/// One executed step, when tracing is on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TraceEntry {
-    /// Where in the model the step stands.
-    pub label: String,
-    /// Name of the op.
-    pub op: &'static str,
-    /// Wall time in seconds.
-    pub seconds: f64,
-    /// Floating-point operations by the op's own count; 0 where negligible.
-    pub flops: u64,
-}
 
 /// A state and its type.
 struct State {

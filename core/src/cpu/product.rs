@@ -144,6 +144,20 @@ pub(super) fn product_tiled(
     a: View<'_>,
     b: View<'_>,
 ) {
+    product_then(threads, y, old, factor, a, b, |_, _, _| {});
+}
+
+/// [`product_tiled`], and `then(row, column, part)` on every part of a row as soon as its tile is done, while it is in
+/// cache; `column` is that of the part's first element.
+pub(super) fn product_then(
+    threads: &Threads,
+    y: ViewMut<'_>,
+    old: Old,
+    factor: f32,
+    a: View<'_>,
+    b: View<'_>,
+    then: impl Fn(usize, usize, &mut [f32]) + Sync + Send,
+) {
     assert!(a.rows == y.rows && b.cols == y.cols && a.cols == b.rows, "extents of a product agree");
     let ViewMut { data, rows, cols, stride } = y;
     let [tile_rows, tile_cols] = tile(&a);
@@ -157,6 +171,11 @@ pub(super) fn product_tiled(
         let (a, b) = (a.part(row, 0, height, a.cols), b.part(0, col, b.rows, width));
         // SAFETY: `ViewMut::new` checked the whole result; tiles of distinct `(row, col)` do not overlap.
         unsafe { product_at(start.at(row * stride + col), stride, old, factor, a, b) }
+        for row in row..row + height {
+            // SAFETY: the row's part of this tile, written just above, in nobody else's tile.
+            let part = unsafe { std::slice::from_raw_parts_mut(start.at(row * stride + col), width) };
+            then(row, col, part);
+        }
     });
 }
 

@@ -31,6 +31,8 @@ pub(super) fn launch(op: &Op, launch: Launch<'_>) {
         Op::LeakyReluSquared(op) => leaky_relu_squared::run(op, launch),
         Op::LeakyReluSquaredGrad(op) => leaky_relu_squared::grad(op, launch),
         Op::Linear(op) => linear::run(op, launch),
+        Op::LinearActivation(op) => linear_activation::run(op, launch),
+        Op::LinearAddScaled(_) => linear_add_scaled::run(launch),
         Op::Mean(_) => mean::run(launch),
         Op::MuonApply(op) => muon::apply(op, launch),
         Op::NesterovMomentum(_) => muon::nesterov_momentum(launch),

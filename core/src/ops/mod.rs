@@ -23,6 +23,8 @@ mod hash_bucket;
 mod head_cross_entropy;
 mod leaky_relu_squared;
 mod linear;
+mod linear_activation;
+mod linear_add_scaled;
 mod mean;
 mod muon;
 mod qk_norm_rope;
@@ -55,6 +57,8 @@ pub use hash_bucket::{HashBucket, HashKind};
 pub use head_cross_entropy::{HeadCrossEntropy, HeadCrossEntropyGrad};
 pub use leaky_relu_squared::{LeakyReluSquared, LeakyReluSquaredGrad};
 pub use linear::{Linear, LinearForm};
+pub use linear_activation::LinearActivation;
+pub use linear_add_scaled::LinearAddScaled;
 pub use mean::{Mean, Spread};
 pub use muon::{MuonApply, NEWTON_SCHULZ_COEFFICIENTS, NesterovMomentum, NewtonSchulz};
 pub use qk_norm_rope::{QkNormRope, QkNormRopeGrad, rope_angle};
@@ -172,8 +176,8 @@ macro_rules! closed_set {
 closed_set! {
     Accumulate, AdamW, Add, AddScaled, AddScaledGrad, Attention, AttentionGrad, Average, ChannelAffine,
     ChannelAffineGrad, ClipCoefficient, Constant, Copy, Embed, EmbedGrad, FakeQuant, GatedSkip, GatedSkipGrad,
-    HashBucket, HeadCrossEntropy, HeadCrossEntropyGrad, LeakyReluSquared, LeakyReluSquaredGrad, Linear, Mean,
-    MuonApply, NesterovMomentum, NewtonSchulz, QkNormRope, QkNormRopeGrad, ResidualMix, ResidualMixGrad, RmsNorm,
+    HashBucket, HeadCrossEntropy, HeadCrossEntropyGrad, LeakyReluSquared, LeakyReluSquaredGrad, Linear, LinearActivation,
+    LinearAddScaled, Mean, MuonApply, NesterovMomentum, NewtonSchulz, QkNormRope, QkNormRopeGrad, ResidualMix, ResidualMixGrad, RmsNorm,
     RmsNormGrad, Row, RowGrad, ScaleBy, ScaleByGrad, Sgd, SmearGate, SmearGateGrad, Softcap, SoftcapGrad, Spread,
     SumSquares, Xsa, XsaGrad,
 }

@@ -6,11 +6,14 @@
 //! Memory is known before the run; nothing is allocated during one.
 
 mod dump;
+pub mod fuse;
 mod slots;
 
 use crate::graph::Graph;
 use crate::ops::Op;
 use crate::tensor::TensorType;
+
+pub use fuse::Fusion;
 
 /// What a slot holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,18 +90,21 @@ pub struct Plan {
 pub struct PlanOptions {
     /// Let values that are never alive together share a slot.
     pub reuse: bool,
+    /// Rewrites that run neighbouring nodes as one.
+    pub fuse: Fusion,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { reuse: true }
+        Self { reuse: true, fuse: Fusion::ALL }
     }
 }
 
 impl Plan {
-    /// Plans `graph`: drops nodes that reach neither an output nor a state, then places every value.
+    /// Plans `graph`: fuses neighbouring nodes, drops those that reach neither an output nor a state, then places every
+    /// value.
     pub fn new(name: &str, graph: &Graph, options: PlanOptions) -> Plan {
-        slots::place(name, graph, options)
+        slots::place(name, &fuse::fuse(graph, options.fuse), options)
     }
 
     /// Bytes of scratch memory.
@@ -131,5 +137,17 @@ impl Step {
     pub fn flops(&self) -> u64 {
         let types: Vec<&TensorType> = self.inputs.iter().map(|o| &o.ty).collect();
         self.op.def().flops(&types)
+    }
+
+    /// Bytes of its operands and results, each once: what it moves at least.
+    pub fn bytes(&self) -> u64 {
+        let mut seen: Vec<usize> = Vec::new();
+        let operands = self.inputs.iter().chain(&self.outputs);
+        let fresh = operands.filter(|operand| {
+            let first = !seen.contains(&operand.slot);
+            seen.push(operand.slot);
+            first
+        });
+        fresh.map(|operand| operand.ty.bytes() as u64).sum()
     }
 }

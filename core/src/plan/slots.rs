@@ -35,7 +35,7 @@ pub(super) fn place(name: &str, graph: &Graph, options: PlanOptions) -> Plan {
 }
 
 /// Indices of the nodes that an output or an assigned state depends on, in order.
-fn live_nodes(graph: &Graph) -> Vec<usize> {
+pub(super) fn live_nodes(graph: &Graph) -> Vec<usize> {
     let mut needed = vec![false; graph.values().len()];
     graph.outputs().iter().for_each(|(_, v)| needed[v.index()] = true);
     graph.assigns().iter().for_each(|(_, v)| needed[v.index()] = true);

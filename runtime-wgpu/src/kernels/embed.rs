@@ -1,5 +1,6 @@
 //! Launches of `embed`, of float and of packed tables, and of its gradient.
 
+use super::parts::PACKED;
 use crate::kernel::Kernel;
 use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
@@ -10,7 +11,7 @@ static EMBED: Kernel =
     Kernel { name: "embed", source: &[include_str!("embed.wgsl")], entry: "embed", access: "rrw" };
 static EMBED_PACKED: Kernel = Kernel {
     name: "embed_packed",
-    source: &[include_str!("embed_packed.wgsl")],
+    source: &[PACKED, include_str!("embed_packed.wgsl")],
     entry: "embed_packed",
     access: "rrw",
 };

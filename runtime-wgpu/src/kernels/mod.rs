@@ -25,6 +25,7 @@ mod muon;
 mod newton_schulz;
 #[cfg(test)]
 mod on_gpu;
+mod parts;
 mod qk_norm_rope;
 mod residual_mix;
 mod rms_norm;
@@ -69,6 +70,8 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::LeakyReluSquared(op) => leaky_relu_squared::leaky_relu_squared(op, low),
         Op::LeakyReluSquaredGrad(op) => leaky_relu_squared::grad(op, low),
         Op::Linear(op) => linear::linear(op, low),
+        Op::LinearActivation(op) => linear::activation(op, low),
+        Op::LinearAddScaled(_) => linear::add_scaled(low),
         Op::Mean(_) => mean::mean(low),
         Op::MuonApply(op) => muon::apply(op, low),
         Op::NesterovMomentum(_) => muon::nesterov_momentum(low),
@@ -116,7 +119,6 @@ pub fn all() -> Vec<&'static Kernel> {
         hash_bucket::KERNELS,
         head_cross_entropy::KERNELS,
         leaky_relu_squared::KERNELS,
-        linear::KERNELS,
         mean::KERNELS,
         muon::KERNELS,
         newton_schulz::KERNELS,
@@ -130,6 +132,7 @@ pub fn all() -> Vec<&'static Kernel> {
         softcap::KERNELS,
         sums::KERNELS,
         xsa::KERNELS,
+        &linear::kernels(),
     ]
     .concat()
 }

@@ -1,19 +1,16 @@
 //! Launches of `softcap` and its gradient.
 
+use super::parts::TANH;
 use crate::kernel::Kernel;
 use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::{Softcap, SoftcapGrad};
 
-static SOFTCAP: Kernel = Kernel {
-    name: "softcap",
-    source: &[include_str!("tanh.wgsl"), include_str!("softcap.wgsl")],
-    entry: "softcap",
-    access: "rw",
-};
+static SOFTCAP: Kernel =
+    Kernel { name: "softcap", source: &[TANH, include_str!("softcap.wgsl")], entry: "softcap", access: "rw" };
 static SOFTCAP_GRAD: Kernel = Kernel {
     name: "softcap_grad",
-    source: &[include_str!("tanh.wgsl"), include_str!("softcap_grad.wgsl")],
+    source: &[TANH, include_str!("softcap_grad.wgsl")],
     entry: "softcap_grad",
     access: "rrw",
 };

@@ -8,8 +8,17 @@ use golf_core::quant::{FakeQuantKind, FakeQuantRule};
 use golf_core::tensor::Tensor;
 
 /// `[rows, cols, depth]`: single elements, odd tails, more than one tile in either direction.
-const PRODUCTS: [[usize; 3]; 7] =
-    [[1, 1, 1], [1, 9, 33], [7, 1, 5], [33, 65, 17], [515, 9, 3], [5, 270, 40], [3, 530, 7]];
+const PRODUCTS: [[usize; 3]; 9] = [
+    [1, 1, 1],
+    [1, 9, 33],
+    [7, 1, 5],
+    [33, 65, 17],
+    [515, 9, 3],
+    [5, 270, 40],
+    [3, 530, 7],
+    [1, 70, 1030],
+    [1030, 1025, 3],
+];
 
 pub(super) fn linear() -> Vec<Case> {
     let plain = |[rows, cols, depth]: [usize; 3]| {
@@ -29,9 +38,51 @@ pub(super) fn linear() -> Vec<Case> {
         let name = format!("{bits} bits");
         let nt = vec![draw.floats(&[19, 37], 1.0), draw.packed(bits, 70, 37)];
         let nn = vec![draw.floats(&[19, 37], 1.0), draw.packed(bits, 37, 70)];
-        [Case::new(format!("Nt {name}"), Linear::NT, nt), Case::new(format!("Nn {name}"), Linear::NN, nn)]
+        let row = vec![draw.floats(&[1, 37], 1.0), draw.packed(bits, 70, 37)];
+        [("Nt", Linear::NT, nt), ("Nn", Linear::NN, nn), ("one row, Nt", Linear::NT, row)]
+            .map(|(form, op, inputs)| Case::new(format!("{form} {name}"), op, inputs))
     };
     PRODUCTS.into_iter().flat_map(plain).chain(BITS.into_iter().flat_map(packed)).collect()
+}
+
+/// `(name, a, w)` of products `a·wᵀ` with plain and packed weights; one row and many rows take paths of their own.
+fn fused_products() -> Vec<(String, Tensor, Tensor)> {
+    let plain = PRODUCTS.map(|[rows, cols, depth]| {
+        let mut draw = Draw::new((rows * cols + depth) as u64);
+        let (a, w) = (draw.floats(&[rows, depth], 1.0), draw.floats(&[cols, depth], 1.0));
+        (format!("{rows}x{cols} over {depth}"), a, w)
+    });
+    let packed = BITS.into_iter().flat_map(|bits| {
+        [1, 19].map(|rows| {
+            let mut draw = Draw::new(u64::from(bits));
+            let (a, w) = (draw.floats(&[rows, 37], 1.0), draw.packed(bits, 70, 37));
+            (format!("{rows}x70 over 37, {bits} bits"), a, w)
+        })
+    });
+    plain.into_iter().chain(packed).collect()
+}
+
+/// A square doubles relative errors.
+const SQUARE: f64 = 2.0;
+
+pub(super) fn linear_activation() -> Vec<Case> {
+    let case = |(name, a, w): (String, Tensor, Tensor)| {
+        [0.0, 0.5].map(|slope| {
+            let inputs = vec![a.clone(), w.clone()];
+            Case::new(format!("{name}, slope {slope}"), LinearActivation { slope }, inputs)
+                .with_condition(SQUARE)
+        })
+    };
+    fused_products().into_iter().flat_map(case).collect()
+}
+
+pub(super) fn linear_add_scaled() -> Vec<Case> {
+    let case = |(name, a, w): (String, Tensor, Tensor)| {
+        let (rows, cols, mut draw) = (a.shape()[0], w.shape()[0], Draw::new(name.len() as u64));
+        let inputs = vec![draw.floats(&[rows, cols], 1.0), draw.floats(&[cols], 1.0), a, w];
+        Case::new(name, LinearAddScaled, inputs)
+    };
+    fused_products().into_iter().map(case).collect()
 }
 
 pub(super) fn newton_schulz() -> Vec<Case> {

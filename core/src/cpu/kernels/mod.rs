@@ -20,6 +20,8 @@ pub(super) mod hash_bucket;
 pub(super) mod head_cross_entropy;
 pub(super) mod leaky_relu_squared;
 pub(super) mod linear;
+pub(super) mod linear_activation;
+pub(super) mod linear_add_scaled;
 pub(super) mod mean;
 pub(super) mod muon;
 pub(super) mod qk_norm_rope;

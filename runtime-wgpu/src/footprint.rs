@@ -1,0 +1,59 @@
+//! How much memory a plan takes on a device: known from the plan alone, without a device.
+
+use crate::exec::dispatch_count;
+use crate::kernel::PARAM_WORDS;
+use crate::kernels;
+use crate::lower::{Capabilities, Lowering};
+use golf_core::plan::{Plan, SlotKind};
+
+/// Bytes of buffers by use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Parameters, moments and other states; shared between plans.
+    pub states: u64,
+    /// Inputs of a run.
+    pub inputs: u64,
+    /// Values between steps.
+    pub values: u64,
+    /// Scratch memory inside steps.
+    pub scratch: u64,
+    /// Parameters of dispatches.
+    pub params: u64,
+}
+
+impl Footprint {
+    /// Footprint of `plan` on an adapter with these capabilities.
+    pub fn of(plan: &Plan, capabilities: Capabilities) -> Footprint {
+        let mut footprint = Footprint::default();
+        for slot in &plan.slots {
+            let bytes = 4 * slot.words as u64;
+            match slot.kind {
+                SlotKind::State(_) => footprint.states += bytes,
+                SlotKind::Input(_) => footprint.inputs += bytes,
+                SlotKind::Scratch => footprint.values += bytes,
+            }
+        }
+        let (mut scratch, mut dispatches) = (Vec::new(), 0);
+        for step in &plan.steps {
+            let mut lowering = Lowering::new(step, capabilities);
+            kernels::lower(&step.op, &mut lowering);
+            largest_of_each(&mut scratch, &lowering.scratch);
+            dispatches += lowering.launches.iter().map(dispatch_count).sum::<usize>();
+        }
+        footprint.scratch = scratch.iter().map(|&words| 4 * words as u64).sum();
+        // Offsets of dynamic uniform buffers are aligned to 256 bytes by default.
+        footprint.params = dispatches as u64 * (4 * PARAM_WORDS as u64).next_multiple_of(256);
+        footprint
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.states + self.inputs + self.values + self.scratch + self.params
+    }
+}
+
+/// Scratch buffers are shared by all steps, each as large as its largest user.
+pub(crate) fn largest_of_each(shared: &mut Vec<usize>, step: &[usize]) {
+    shared.resize(shared.len().max(step.len()), 0);
+    shared.iter_mut().zip(step).for_each(|(shared, &words)| *shared = words.max(*shared));
+}

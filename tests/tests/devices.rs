@@ -1,0 +1,202 @@
+//! What every backend promises besides accuracy: the same bits twice, whatever is switched; whole models scored and adapted
+//! like the oracle does; work that survives the loss of a device.
+
+use golf_core::backend::{Backend, BackendError};
+use golf_core::eval::{
+    AdaptOptions, EvalError, EvalOptions, Evaluator, Marks, ModelWeights, Receipt, Source, Stream,
+    TttOptimizer, WindowRule,
+};
+use golf_core::graph::{Graph, Origin};
+use golf_core::model::gpt::{Weights, Window};
+use golf_core::model::graphs::{gradient_graph, score_graph};
+use golf_core::model::{ModelConfig, parameters};
+use golf_core::plan::{Fusion, Plan, PlanOptions};
+use golf_core::reference::Reference;
+use golf_core::tensor::Tensor;
+use golf_tests::backends::{Candidate, available};
+use golf_tests::draw::Draw;
+use golf_tests::models::{VOCAB, random_weights, small_models};
+use golf_tests::run::wait;
+use golf_tests::tolerance::compare;
+
+const WINDOW: Window = Window { rows: 2, seq: 9 };
+
+/// The graphs of scoring and of the gradient towards every parameter.
+fn graphs(config: &ModelConfig) -> [Graph; 2] {
+    let all: Vec<String> = parameters(config).into_iter().map(|p| p.name).collect();
+    let weights = Weights::default();
+    let score = score_graph(config, &weights, WINDOW);
+    [score, gradient_graph(config, &weights, WINDOW, &all)]
+        .map(|graph| graph.expect("a small model is valid"))
+}
+
+/// Outputs and assigned states of one run.
+fn results(
+    backend: &mut dyn Backend,
+    config: &ModelConfig,
+    graph: &Graph,
+    options: PlanOptions,
+) -> Vec<Tensor> {
+    for (name, tensor) in random_weights(config, 3) {
+        backend.write_state(&name, &tensor).expect("a parameter keeps its type");
+    }
+    let executable = wait(backend.compile(Plan::new("devices", graph, options))).expect("the plan compiles");
+    let mut draw = Draw::new(5);
+    let [tokens, targets] = [0, 1].map(|_| draw.ids(WINDOW.tokens(), VOCAB));
+    let (share, keep) = (Tensor::scalar(0.5), Tensor::scalar(0.0));
+    let inputs = [("tokens", &tokens), ("targets", &targets), ("share", &share), ("keep", &keep)];
+    backend.submit(executable, &inputs).expect("all inputs are given");
+    let outputs = graph.outputs().iter().map(|(name, _)| wait(backend.read_output(executable, name)));
+    let mut results: Vec<Tensor> = outputs.map(|y| y.expect("an output of the graph")).collect();
+    for (state, _) in graph.assigns() {
+        let Origin::State(name) = &graph.values()[state.index()].origin else { unreachable!("only states") };
+        results.push(wait(backend.read_state(name)).expect("a state of the graph"));
+    }
+    results
+}
+
+/// The kinds of device that this machine has.
+fn kinds() -> Vec<&'static Candidate> {
+    available().into_iter().map(|(candidate, _)| candidate).collect()
+}
+
+/// A device of a kind that was there.
+fn fresh(candidate: &Candidate, poison: bool) -> Box<dyn Backend> {
+    (candidate.make)(poison).expect("a backend that was there is still there")
+}
+
+#[test]
+fn two_runs_give_the_same_bits() {
+    for candidate in kinds() {
+        for (name, config) in small_models() {
+            let (mut one, mut other) = (fresh(candidate, true), fresh(candidate, true));
+            for graph in graphs(&config) {
+                let options = PlanOptions::default();
+                let first = results(&mut *one, &config, &graph, options);
+                assert_eq!(results(&mut *one, &config, &graph, options), first, "{}, {name}", candidate.name);
+                assert_eq!(
+                    results(&mut *other, &config, &graph, options),
+                    first,
+                    "{}, {name}",
+                    candidate.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_switch_changes_a_result() {
+    for candidate in kinds() {
+        for (name, config) in small_models() {
+            let (mut plain, mut poisoned) = (fresh(candidate, false), fresh(candidate, true));
+            for graph in graphs(&config) {
+                let all = PlanOptions::default();
+                let expected = results(&mut *plain, &config, &graph, all);
+                let got = results(&mut *poisoned, &config, &graph, all);
+                assert_eq!(got, expected, "{}, {name}, poisoned", candidate.name);
+                let got = results(&mut *plain, &config, &graph, PlanOptions { reuse: false, ..all });
+                assert_eq!(got, expected, "{}, {name}, no slot used twice", candidate.name);
+                // A device may round the end of a product differently where it is fused with what follows.
+                let got = results(&mut *plain, &config, &graph, PlanOptions { fuse: Fusion::NONE, ..all });
+                for (got, expected) in got.iter().zip(&expected) {
+                    let expected = Tensor::f64(expected.shape(), expected.to_f64());
+                    let close = compare(got, &expected, candidate.unit, 64, 8.0);
+                    assert_eq!(close, Ok(()), "{}, {name}, nothing fused", candidate.name);
+                }
+            }
+        }
+    }
+}
+
+/// A model, a stream of a few chunks, and how it is adapted.
+fn evaluation() -> (ModelWeights, Stream, EvalOptions, AdaptOptions) {
+    let (_, config) = small_models().swap_remove(2);
+    let model = ModelWeights::new(config.clone(), random_weights(&config, 3), [0; 32])
+        .expect("all parameters are there");
+    let tokens = Draw::new(8).ids(16 * 12 + 1, VOCAB).i32s().to_vec();
+    let target_bytes = vec![1; tokens.len() - 1];
+    let stream = Stream { tokens, target_bytes, source: Source::default(), marks: Marks::default() };
+    let options = EvalOptions {
+        rule: WindowRule::NonOverlapping,
+        window: 12,
+        stride: 12,
+        chunk: 48,
+        ..EvalOptions::default()
+    };
+    let adapt = AdaptOptions {
+        optimizer: TttOptimizer::Sgd { momentum: 0.9 },
+        lr: 0.01,
+        epochs: 2,
+        batch_rows: 2,
+        clip: 1.0,
+        ..AdaptOptions::default()
+    };
+    (model, stream, options, adapt)
+}
+
+fn finish(evaluator: &mut Evaluator<'_>) -> Result<Receipt, EvalError> {
+    while let Some(chunk) = evaluator.next_chunk() {
+        let scored = wait(evaluator.score(chunk))?;
+        wait(evaluator.adapt(scored))?;
+    }
+    evaluator.receipt()
+}
+
+fn whole(backend: &mut dyn Backend) -> Receipt {
+    let (model, stream, options, adapt) = evaluation();
+    let mut evaluator =
+        wait(Evaluator::new(backend, &model, stream, options, Some(adapt))).expect("a valid run");
+    finish(&mut evaluator).expect("a run without accidents ends")
+}
+
+#[test]
+fn adaptation_follows_the_oracle_chunk_by_chunk() {
+    let expected = whole(&mut Reference::new());
+    for (candidate, mut backend) in available() {
+        let got = whole(&mut *backend);
+        for (got, expected) in got.chunks.iter().zip(&expected.chunks) {
+            let error = (got.nll - expected.nll).abs() / expected.nll;
+            assert!(
+                error < 1e-5,
+                "{}: chunk {}: {} for {}",
+                candidate.name,
+                got.index,
+                got.nll,
+                expected.nll
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lost_device_is_reported_and_its_work_goes_on_elsewhere_from_the_last_committed_chunk() {
+    let open = || wait(golf_wgpu::Wgpu::open(0));
+    let Ok(mut device) = open() else {
+        let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+        assert!(!required.contains("wgpu"), "backend `wgpu` is required but unavailable");
+        println!("SKIPPED: no adapter to lose");
+        return;
+    };
+    let expected = whole(&mut device);
+    let (model, stream, options, adapt) = evaluation();
+    let start = |device| Evaluator::new(device, &model, stream.clone(), options.clone(), Some(adapt.clone()));
+    let mut doomed = open().expect("a second device");
+    let switch = doomed.switch();
+    let snapshot = {
+        let mut evaluator = wait(start(&mut doomed)).expect("a valid run");
+        for chunk in 0..2 {
+            let scored = wait(evaluator.score(chunk)).expect("the device is there");
+            wait(evaluator.adapt(scored)).expect("the device is there");
+        }
+        let snapshot = wait(evaluator.snapshot()).expect("two chunks are committed");
+        switch.destroy();
+        let error = wait(evaluator.score(2)).map(|scored| scored.chunk()).expect_err("the device is gone");
+        assert!(matches!(error, EvalError::Backend(BackendError::Lost { .. })), "{error}");
+        snapshot
+    };
+    let mut other = open().expect("a third device");
+    let mut evaluator = wait(start(&mut other)).expect("a valid run");
+    wait(evaluator.restore(snapshot)).expect("a snapshot of the same run");
+    assert_eq!(finish(&mut evaluator).expect("nothing else is lost"), expected);
+}

@@ -1,0 +1,117 @@
+//! Fused plans against unfused ones, for every published system at small size: the same numbers, fewer steps.
+
+use golf_core::backend::Backend;
+use golf_core::cpu::Cpu;
+use golf_core::graph::{Graph, Origin};
+use golf_core::model::gpt::{Weights, Window};
+use golf_core::model::graphs::{gradient_graph, score_graph};
+use golf_core::model::{ModelConfig, parameters};
+use golf_core::plan::{Fusion, Plan, PlanOptions};
+use golf_core::reference::Reference;
+use golf_core::tensor::Tensor;
+use golf_tests::draw::Draw;
+use golf_tests::models::{VOCAB, random_weights, small_models};
+use golf_tests::run::wait;
+
+const WINDOW: Window = Window { rows: 2, seq: 9 };
+
+fn plan(graph: &Graph, fuse: Fusion) -> Plan {
+    Plan::new("fusion", graph, PlanOptions { fuse, ..PlanOptions::default() })
+}
+
+/// How many steps of a plan run the op `name`.
+fn count(plan: &Plan, name: &str) -> usize {
+    plan.steps.iter().filter(|step| step.op.def().name() == name).count()
+}
+
+/// Outputs and assigned states of one run.
+fn results(backend: &mut dyn Backend, config: &ModelConfig, graph: &Graph, fuse: Fusion) -> Vec<Tensor> {
+    for (name, tensor) in random_weights(config, 3) {
+        backend.write_state(&name, &tensor).expect("a parameter keeps its type");
+    }
+    let executable = wait(backend.compile(plan(graph, fuse))).expect("the plan compiles");
+    let mut draw = Draw::new(5);
+    let [tokens, targets] = [0, 1].map(|_| draw.ids(WINDOW.tokens(), VOCAB));
+    let (share, keep) = (Tensor::scalar(0.5), Tensor::scalar(0.0));
+    let inputs = [("tokens", &tokens), ("targets", &targets), ("share", &share), ("keep", &keep)];
+    backend.submit(executable, &inputs).expect("all inputs are given");
+    let outputs = graph.outputs().iter().map(|(name, _)| wait(backend.read_output(executable, name)));
+    let mut results: Vec<Tensor> = outputs.map(|y| y.expect("an output of the graph")).collect();
+    for (state, _) in graph.assigns() {
+        let Origin::State(name) = &graph.values()[state.index()].origin else { unreachable!("only states") };
+        results.push(wait(backend.read_state(name)).expect("a state of the graph"));
+    }
+    results
+}
+
+/// The score's graph, and the gradient's towards all parameters and towards the last block alone.
+fn graphs(config: &ModelConfig) -> [Graph; 3] {
+    let weights = Weights::default();
+    let all: Vec<String> = parameters(config).into_iter().map(|p| p.name).collect();
+    let block = format!("blocks.{}.", config.layers - 1);
+    let last: Vec<String> = all.iter().filter(|name| name.starts_with(&block)).cloned().collect();
+    [
+        score_graph(config, &weights, WINDOW).expect("a valid model"),
+        gradient_graph(config, &weights, WINDOW, &all).expect("a valid model"),
+        gradient_graph(config, &weights, WINDOW, &last).expect("a valid model"),
+    ]
+}
+
+#[test]
+fn every_rewrite_leaves_every_result_unchanged() {
+    let names: Vec<&str> = Fusion::names().collect();
+    let only = |wanted: &str| {
+        let others = names.iter().filter(|name| **name != wanted);
+        others.fold(Fusion::ALL, |fusion, name| fusion.without(name).expect("a listed rewrite"))
+    };
+    let choices: Vec<Fusion> = names.iter().map(|name| only(name)).chain([Fusion::ALL]).collect();
+    for (name, config) in small_models() {
+        for graph in graphs(&config) {
+            let exact = results(&mut Reference::with_poison(), &config, &graph, Fusion::NONE);
+            // The parts of a fused op do the same operations in the same order, so nothing at all may change.
+            let fast = results(&mut Cpu::new().with_poison(), &config, &graph, Fusion::NONE);
+            for &fuse in &choices {
+                let got = results(&mut Reference::with_poison(), &config, &graph, fuse);
+                assert_eq!(got, exact, "{name}, reference, {fuse:?}");
+                let got = results(&mut Cpu::new().with_poison(), &config, &graph, fuse);
+                assert_eq!(got, fast, "{name}, cpu, {fuse:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_score_fuses_every_sublayer() {
+    for (name, config) in small_models() {
+        let [score, ..] = graphs(&config);
+        let (fused, plain) = (plan(&score, Fusion::ALL), plan(&score, Fusion::NONE));
+        assert_eq!(count(&fused, "linear_activation"), config.layers, "{name}");
+        assert_eq!(count(&fused, "linear_add_scaled"), 2 * config.layers, "{name}");
+        assert_eq!(plain.steps.len() - fused.steps.len(), 3 * config.layers, "{name}");
+        assert_eq!((fused.flops(), fused.states.len()), (plain.flops(), plain.states.len()), "{name}");
+        assert!(fused.scratch_bytes() <= plain.scratch_bytes(), "{name}");
+    }
+}
+
+#[test]
+fn a_product_that_the_backward_pass_reads_is_kept() {
+    for (name, config) in small_models() {
+        let [_, all, last] = graphs(&config);
+        assert_eq!(count(&plan(&all, Fusion::ALL), "linear_activation"), 0, "{name}");
+        let frozen = config.layers - 1;
+        assert_eq!(count(&plan(&last, Fusion::ALL), "linear_activation"), frozen, "{name}");
+        assert_eq!(count(&plan(&last, Fusion::ALL), "linear_add_scaled"), 2 * frozen, "{name}");
+    }
+}
+
+#[test]
+fn a_rewrite_is_switched_off_by_its_name() {
+    let (_, config) = small_models().remove(0);
+    let [score, ..] = graphs(&config);
+    for name in Fusion::names() {
+        let without = plan(&score, Fusion::ALL.without(name).expect("a listed rewrite"));
+        assert_eq!(count(&without, name), 0);
+        assert!(count(&plan(&score, Fusion::ALL), name) > 0, "`{name}` applies to a score");
+    }
+    assert_eq!(Fusion::ALL.without("no such rewrite"), None);
+}
