@@ -1,4 +1,4 @@
-//! Launches of `smear_gate` and its gradient.
+//! Launches of `smear_gate`, `smear_gate_cached` and the gradient.
 
 use super::column_sums::{ENTRY, Sums, WALK, column_sums};
 use crate::kernel::Kernel;
@@ -12,6 +12,12 @@ static SMEAR_GATE: Kernel = Kernel {
     entry: "smear_gate",
     access: "rrw",
 };
+static SMEAR_GATE_CACHED: Kernel = Kernel {
+    name: "smear_gate_cached",
+    source: &[include_str!("sigmoid.wgsl"), include_str!("smear_gate_cached.wgsl")],
+    entry: "smear_gate_cached",
+    access: "rrrrw",
+};
 static SMEAR_GATE_GRAD: Kernel = Kernel {
     name: "smear_gate_grad",
     source: &[include_str!("sigmoid.wgsl"), WALK, include_str!("smear_gate_grad.wgsl")],
@@ -19,7 +25,7 @@ static SMEAR_GATE_GRAD: Kernel = Kernel {
     access: "rrrww",
 };
 
-pub(super) const KERNELS: &[&Kernel] = &[&SMEAR_GATE, &SMEAR_GATE_GRAD];
+pub(super) const KERNELS: &[&Kernel] = &[&SMEAR_GATE, &SMEAR_GATE_CACHED, &SMEAR_GATE_GRAD];
 
 pub(super) fn smear_gate(op: &SmearGate, low: &mut Lowering<'_>) {
     let [n, d] = low.matrix(0);
@@ -30,4 +36,10 @@ pub(super) fn smear_gate(op: &SmearGate, low: &mut Lowering<'_>) {
 pub(super) fn grad(op: &SmearGateGrad, low: &mut Lowering<'_>) {
     let bindings = vec![Input(0), Input(1), Input(2), Output(0)];
     column_sums(low, &SMEAR_GATE_GRAD, bindings, low.matrix(0), Some(op.seq), Sums::One(Output(1)));
+}
+
+pub(super) fn cached(low: &mut Lowering<'_>) {
+    let [n, d] = low.matrix(0);
+    let bindings = vec![Input(0), Input(1), Input(2), Input(3), Output(0)];
+    low.launch_elements(&SMEAR_GATE_CACHED, bindings, n * d, &[d.into()]);
 }
