@@ -25,6 +25,8 @@ mod linear;
 mod mean;
 mod muon;
 mod newton_schulz;
+#[cfg(test)]
+mod on_gpu;
 mod parts;
 mod qk_norm_rope;
 mod residual_mix;
