@@ -9,8 +9,9 @@ mod report;
 mod session;
 
 use super::load;
-use crate::device::Device;
+use crate::device::Target;
 use crate::exit::{Outcome, Status};
+use crate::flags::{DeviceFlags, positive};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use golf_core::eval::{
@@ -92,12 +93,8 @@ pub struct EvalArgs {
     /// Also score without adaptation, for comparison.
     #[arg(long)]
     compare: bool,
-    /// Executor.
-    #[arg(long, value_enum, default_value = "cpu")]
-    device: Device,
-    /// Threads (default: all cores).
-    #[arg(long, value_parser = positive)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    device: DeviceFlags,
     /// Most tokens of a batch; bounds memory.
     #[arg(long, default_value_t = 8192, value_parser = positive)]
     batch_tokens: usize,
@@ -143,14 +140,6 @@ enum Schedule {
     Constant,
 }
 
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("expected at least 1".to_owned()),
-        Ok(value) => Ok(value),
-        Err(error) => Err(format!("{error}")),
-    }
-}
-
 fn trainable(text: &str) -> Result<Trainable, String> {
     match (text, text.strip_prefix("last-").map(str::parse)) {
         ("all", _) => Ok(Trainable::All),
@@ -186,7 +175,7 @@ impl EvalArgs {
         }
     }
 
-    fn options(&self, window: usize, bos: i32) -> EvalOptions {
+    fn options(&self, target: &Target, window: usize, bos: i32) -> EvalOptions {
         let rule = match (self.stride, self.as_published) {
             (None, _) => WindowRule::NonOverlapping,
             (Some(_), false) => WindowRule::Exact,
@@ -201,6 +190,7 @@ impl EvalArgs {
             documents: self.documents.then_some(bos),
             chunk: self.ttt_chunk,
             batch_tokens: self.batch_tokens,
+            plans: target.plans,
         }
     }
 
@@ -248,14 +238,15 @@ pub fn run(args: &EvalArgs) -> Outcome {
     };
     let stream = input::describe(stream, artifact_sha256, &chosen);
     let model = ModelWeights::from_artifact(&artifact)?;
-    let options = args.options(window, bos);
+    let target = args.device.target();
+    let options = args.options(&target, window, bos);
 
     let without_ttt = match args.compare && args.ttt != Ttt::Off {
-        true => Some(session::score_fixed(args, &model, stream.clone(), options.clone())?),
+        true => Some(session::score_fixed(&target, &model, stream.clone(), options.clone())?),
         false => None,
     };
     let started = Instant::now();
-    let mut device = args.device.open(args.threads);
+    let mut device = target.open()?;
     let mut session = Session::start(args, &mut *device, &model, stream, options)?;
     session.run(args)?;
     let receipt = session.receipt()?;

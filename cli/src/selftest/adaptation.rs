@@ -29,7 +29,7 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
     // Also where there is a single chunk, and so no digest at all.
     fixture.floats_of("ttt.digest", &[chunks.saturating_sub(1), case.order.len(), 3])?;
     let summaries = Summaries { fixture, order: &case.order };
-    let mut session = Session::new(case.device);
+    let mut session = Session::new(case.device)?;
     let (mut total, mut scored_targets) = (0.0, 0);
     let model = model(case)?;
     let mut evaluator =

@@ -7,7 +7,7 @@ use super::fixture::Fixture;
 use super::report::CaseReport;
 use super::tolerance::Quantity;
 use super::{adaptation, export, fake_quant, forward, training, windows};
-use crate::device::Device;
+use crate::device::Target;
 use golf_core::model::gpt::Window;
 use golf_core::model::{ModelConfig, parameters};
 use golf_core::ops::RMS_EPSILON;
@@ -27,7 +27,7 @@ pub struct Case<'a> {
     /// Its files.
     pub fixture: &'a Fixture,
     /// Where it is replayed.
-    pub device: Device,
+    pub device: Target,
     /// Structure of the model.
     pub config: ModelConfig,
     /// Names of the parameters in the order of digests and samples.
@@ -43,7 +43,7 @@ pub struct Case<'a> {
 }
 
 /// Replays every part of a model case.
-pub fn replay(fixture: &Fixture, device: Device, report: &mut CaseReport) {
+pub fn replay(fixture: &Fixture, device: Target, report: &mut CaseReport) {
     let case = match Case::new(fixture, device) {
         Ok(case) => case,
         Err(fault) => return report.refuse("case", fault),
@@ -68,7 +68,7 @@ pub fn replay(fixture: &Fixture, device: Device, report: &mut CaseReport) {
 type Part = fn(&Case<'_>, &super::fixture::Node<'_>, &mut CaseReport) -> Result<(), Fault>;
 
 impl<'a> Case<'a> {
-    fn new(fixture: &'a Fixture, device: Device) -> Result<Self, Fault> {
+    fn new(fixture: &'a Fixture, device: Target) -> Result<Self, Fault> {
         let json = fixture.json();
         let config: ModelConfig = json.get("config")?;
         config.check()?;

@@ -72,7 +72,7 @@ fn matrix(
     let w = graph.state(name, TensorType::f32(&[rows, cols]));
     let seen = graph.apply(FakeQuant { rule }, &[w])?;
     graph.output("seen", seen);
-    let mut session = Session::new(case.device);
+    let mut session = Session::new(case.device)?;
     session.write(name, tensor)?;
     let seen = session.evaluate(&graph, &[])?.remove(0).to_f64();
     let mut worst = 0.0;

@@ -24,7 +24,7 @@ pub use fault::Fault;
 pub use report::{CaseReport, Check, Report};
 pub use tolerance::Precision;
 
-use crate::device::Device;
+use crate::device::Target;
 use fixture::Fixture;
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,15 +40,17 @@ struct Files {
     json: Option<PathBuf>,
 }
 
-/// Replays every case of `folder`. Only a folder that cannot be listed is an error.
-pub fn run(folder: &Path, device: Device) -> Result<Report, Fault> {
+/// Replays every case of `folder`. Only a folder that cannot be listed and a device that does not open are errors.
+pub fn run(folder: &Path, device: impl Into<Target>) -> Result<Report, Fault> {
+    let device = device.into().settled();
+    let name = device.open()?.name();
     let mut cases = Vec::new();
-    for (name, files) in list(folder)? {
+    for (case, files) in list(folder)? {
         if files.tensors.is_none() && files.json.as_deref().is_some_and(unit::is_piece_list) {
             // Not a case: the byte table of another one reads it.
             continue;
         }
-        let mut report = CaseReport::new(&name, Precision::of(device));
+        let mut report = CaseReport::new(&case, Precision::of(device.device));
         match open(&files) {
             Ok(fixture) => replay(&fixture, folder, device, &mut report),
             Err(fault) => report.refuse("case", fault),
@@ -56,11 +58,10 @@ pub fn run(folder: &Path, device: Device) -> Result<Report, Fault> {
         cases.push(report);
     }
     let ok = !cases.is_empty() && cases.iter().all(CaseReport::ok);
-    let device = device.open(None).name();
-    Ok(Report { folder: folder.display().to_string(), device, cases, ok })
+    Ok(Report { folder: folder.display().to_string(), device: name, cases, ok })
 }
 
-fn replay(fixture: &Fixture, folder: &Path, device: Device, report: &mut CaseReport) {
+fn replay(fixture: &Fixture, folder: &Path, device: Target, report: &mut CaseReport) {
     if fixture.json().find("config").is_some() {
         case::replay(fixture, device, report);
     } else {

@@ -20,7 +20,7 @@ impl Precision {
     pub fn of(device: Device) -> Self {
         match device {
             Device::Reference => Precision::F64,
-            Device::Cpu => Precision::F32,
+            Device::Auto | Device::Cpu | Device::Wgpu(_) => Precision::F32,
         }
     }
 }

@@ -87,7 +87,7 @@ impl Sliding<'_> {
             chunk: self.plan.targets(),
             ..EvalOptions::default()
         };
-        let mut session = Session::new(self.case.device);
+        let mut session = Session::new(self.case.device)?;
         pollster::block_on(async {
             let (model, stream) = (model(self.case)?, stream(self.tokens));
             let mut evaluator = Evaluator::new(session.backend(), &model, stream, options, None).await?;

@@ -34,5 +34,5 @@ pub use receipt::{Marks, Method, Receipt, ReceiptError, Source};
 pub use resume::{ResumeError, Snapshot, StateFileError};
 pub use stream::{EvalOptions, Stream};
 pub use train_then_score::{IllegalScored, TrainThenScore, TrainThenScoreOptions};
-pub use weights::ModelWeights;
+pub use weights::{ModelWeights, plain};
 pub use windows::{WindowError, WindowPlan, WindowRule, WindowSpan, document_starts};

@@ -28,6 +28,7 @@ mod newton_schulz;
 #[cfg(test)]
 mod on_gpu;
 mod parts;
+mod peak;
 mod qk_norm_rope;
 mod residual_mix;
 mod rms_norm;
@@ -40,6 +41,7 @@ mod sums;
 mod xsa;
 
 pub(crate) use fill::fill;
+pub(crate) use peak::{RESULTS, peak};
 
 use crate::kernel::Kernel;
 use crate::lower::Lowering;
@@ -131,6 +133,7 @@ pub fn all() -> Vec<&'static Kernel> {
         mean::KERNELS,
         muon::KERNELS,
         newton_schulz::KERNELS,
+        peak::KERNELS,
         qk_norm_rope::KERNELS,
         residual_mix::KERNELS,
         rms_norm::KERNELS,

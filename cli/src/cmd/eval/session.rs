@@ -1,11 +1,10 @@
 //! The chunks of a run, one after the other, with what is written between them.
 
 use super::{EvalArgs, Ttt};
+use crate::device::Target;
 use golf_core::backend::Backend;
 use golf_core::eval::receipt::ChunkRecord;
-use golf_core::eval::{
-    EvalError, EvalOptions, Evaluator, ModelWeights, Receipt, Snapshot, Stream, TrainThenScore,
-};
+use golf_core::eval::{EvalOptions, Evaluator, ModelWeights, Receipt, Snapshot, Stream, TrainThenScore};
 use pollster::block_on;
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -25,12 +24,12 @@ enum Evaluation<'b> {
 
 /// The bits per byte of the unadapted model.
 pub(super) fn score_fixed(
-    args: &EvalArgs,
+    target: &Target,
     model: &ModelWeights,
     stream: Stream,
     options: EvalOptions,
-) -> Result<Option<f64>, EvalError> {
-    let mut device = args.device.open(args.threads);
+) -> Result<Option<f64>, Box<dyn Error>> {
+    let mut device = target.open()?;
     let mut evaluator = block_on(Evaluator::new(&mut *device, model, stream, options, None))?;
     while let Some(chunk) = evaluator.next_chunk() {
         let scored = block_on(evaluator.score(chunk))?;
