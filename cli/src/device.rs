@@ -6,7 +6,7 @@ use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
 use golf_core::plan::PlanOptions;
 use golf_core::reference::Reference;
-use golf_wgpu::{DeviceError, Wgpu, adapters};
+use golf_wgpu::{DeviceError, Switch, Wgpu, adapters};
 use pollster::block_on;
 use std::fmt;
 use std::str::FromStr;
@@ -139,12 +139,22 @@ impl Target {
 
     /// The device with no states.
     pub fn open(&self) -> Result<Box<dyn Backend>, DeviceError> {
-        Ok(match self.device.settled() {
-            Device::Wgpu(index) => Box::new(self.wgpu(index)?),
+        Ok(self.open_with_switch()?.0)
+    }
+
+    /// The device with no states, and what can destroy it, if it is one that can be lost.
+    pub fn open_with_switch(&self) -> Result<(Box<dyn Backend>, Option<Switch>), DeviceError> {
+        let backend: Box<dyn Backend> = match self.device.settled() {
+            Device::Wgpu(index) => {
+                let wgpu = self.wgpu(index)?;
+                let switch = wgpu.switch();
+                return Ok((Box::new(wgpu), Some(switch)));
+            }
             Device::Reference if self.poison => Box::new(Reference::with_poison()),
             Device::Reference => Box::new(Reference::new()),
             Device::Cpu | Device::Auto => Box::new(self.cpu()),
-        })
+        };
+        Ok((backend, None))
     }
 
     /// Threads that compute; `None` where they are not the host's.

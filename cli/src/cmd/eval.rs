@@ -5,6 +5,7 @@
 //! code 3) when the bytes charged are not those of the normalized text.
 
 mod input;
+mod recovery;
 mod report;
 mod session;
 
@@ -18,7 +19,6 @@ use golf_core::eval::{
     AdaptOptions, EvalOptions, ModelWeights, TrainThenScoreOptions, Trainable, TttOptimizer, WindowRule,
 };
 use report::Report;
-use session::Session;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -113,6 +113,9 @@ pub struct EvalArgs {
     /// No progress on stderr.
     #[arg(short, long)]
     quiet: bool,
+    /// Destroy the GPU device once this many chunks are committed, to see the run go on.
+    #[arg(long, value_name = "CHUNKS", value_parser = positive, help_heading = "Debugging", hide_short_help = true)]
+    lose_device_after: Option<usize>,
 }
 
 /// Test-time training.
@@ -246,10 +249,7 @@ pub fn run(args: &EvalArgs) -> Outcome {
         false => None,
     };
     let started = Instant::now();
-    let mut device = target.open()?;
-    let mut session = Session::start(args, &mut *device, &model, stream, options)?;
-    session.run(args)?;
-    let receipt = session.receipt()?;
+    let receipt = recovery::run(args, &target, &model, &stream, &options)?;
     if let Some(path) = &args.receipt {
         let json = serde_json::to_string_pretty(&receipt)?;
         std::fs::write(path, json + "\n")

@@ -11,6 +11,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::path::Path;
 
+/// What happens to the state after a committed chunk; `None` where nobody needs states.
+pub(super) type Commit<'a> = Option<&'a mut dyn FnMut(Snapshot) -> Result<(), Box<dyn Error>>>;
+
 /// An evaluation of either kind.
 pub(super) struct Session<'b> {
     evaluation: Evaluation<'b>,
@@ -46,6 +49,7 @@ impl<'b> Session<'b> {
         model: &ModelWeights,
         stream: Stream,
         options: EvalOptions,
+        committed: Option<Snapshot>,
     ) -> Result<Self, Box<dyn Error>> {
         let kept = stream.clone();
         let evaluation = match args.ttt {
@@ -56,8 +60,8 @@ impl<'b> Session<'b> {
             honest => {
                 let adapt = (honest == Ttt::ScoreFirst).then(|| args.adaptation());
                 let mut evaluator = block_on(Evaluator::new(device, model, stream, options, adapt))?;
-                if let Some(path) = args.resume.as_deref().filter(|path| path.exists()) {
-                    block_on(evaluator.restore(Snapshot::load(path)?))?;
+                if let Some(snapshot) = committed {
+                    block_on(evaluator.restore(snapshot))?;
                 }
                 Evaluation::Honest(evaluator)
             }
@@ -65,8 +69,8 @@ impl<'b> Session<'b> {
         Ok(Self { evaluation, stream: kept })
     }
 
-    /// Scores all chunks that are left.
-    pub fn run(&mut self, args: &EvalArgs) -> Result<(), Box<dyn Error>> {
+    /// Scores all chunks that are left, giving `commit` the state after each where it asks for states.
+    pub fn run(&mut self, args: &EvalArgs, commit: &mut Commit<'_>) -> Result<(), Box<dyn Error>> {
         let mut per_token = match &args.per_token {
             Some(path) => Some(PerToken::open(path, self.scored_targets())?),
             None => None,
@@ -76,8 +80,8 @@ impl<'b> Session<'b> {
             if let Some(file) = &mut per_token {
                 file.sync()?;
             }
-            if let (Some(path), Evaluation::Honest(evaluator)) = (&args.resume, &mut self.evaluation) {
-                block_on(evaluator.snapshot())?.save(path)?;
+            if let (Some(commit), Evaluation::Honest(evaluator)) = (commit.as_mut(), &mut self.evaluation) {
+                commit(block_on(evaluator.snapshot())?)?;
             }
             if progress {
                 let (done, chunks) = (record.index + 1, self.chunks());
