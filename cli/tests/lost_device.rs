@@ -45,7 +45,12 @@ fn receipt(folder: &Path, name: &str, more: &[&str]) -> (Value, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_golf"));
     command.arg("eval").arg(folder.join("model.bin")).arg("--text").arg(folder.join("text.txt"));
     command.args(["--device", "wgpu", "--ttt", "score-first", "--ttt-chunk", "64", "--ttt-batch-rows", "2"]);
-    command.arg("--receipt").arg(&path).arg("--per-token").arg(folder.join(format!("{name}.jsonl"))).args(more);
+    command
+        .arg("--receipt")
+        .arg(&path)
+        .arg("--per-token")
+        .arg(folder.join(format!("{name}.jsonl")))
+        .args(more);
     let output = command.output().expect("the command starts");
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{err}");

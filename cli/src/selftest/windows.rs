@@ -74,7 +74,9 @@ impl Sliding<'_> {
         let expected = fixture.floats_of(&format!("slide.{name}.nll"), &[scored])?;
         report.compare("slide.nll", Quantity::Nll, name, &got, &expected);
         let sum = got.iter().sum();
-        report.compare("slide.nll_sum", Quantity::WindowSum, name, &[sum], &[node.get("nll_sum")?]);
+        let lost = self.case.oracle_loss.window_sum(name);
+        let expected = [node.get("nll_sum")?];
+        report.compare_beside("slide.nll_sum", Quantity::WindowSum, lost, name, &[sum], &expected);
         Ok(())
     }
 
@@ -94,7 +96,10 @@ impl Sliding<'_> {
             let scored = evaluator.score(0).await?;
             let nll = scored.targets().map(|(_, nll)| nll).collect();
             evaluator.adapt(scored).await?;
-            evaluator.receipt()?;
+            // A receipt proves that every target was scored; the published rules may leave out the stream's last ones.
+            if self.plan.rule() == WindowRule::Exact {
+                evaluator.receipt()?;
+            }
             Ok(nll)
         })
     }
