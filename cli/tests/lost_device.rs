@@ -20,6 +20,7 @@ fn artifact() -> Vec<u8> {
         heads: 4,
         kv_heads: 2,
         hidden: 48,
+        rope_dims: 8,
         window: 16,
         ..ModelConfig::default()
     };
