@@ -8,6 +8,7 @@ mod buffer;
 mod exec;
 mod kernels;
 mod launch;
+mod packed;
 mod product;
 mod rope;
 mod rows;

@@ -29,7 +29,7 @@ pub use bpb::Totals;
 pub use coverage::{Coverage, CoverageError};
 pub use error::EvalError;
 pub use evaluator::{Evaluator, Scored};
-pub use generate::{Generator, Sampling};
+pub use generate::{Generator, Sampling, context_start};
 pub use receipt::{Marks, Method, Receipt, ReceiptError, Source};
 pub use resume::{ResumeError, Snapshot, StateFileError};
 pub use stream::{EvalOptions, Stream};
