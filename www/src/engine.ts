@@ -3,6 +3,8 @@
 /** Stable codes: the page chooses words by them, never by the message. */
 export type ErrorCode =
   | "not-an-artifact" | "corrupt-artifact" | "newer-version" | "too-large" | "no-model" | "empty-text"
+  /** The tokenizer drops or invents bytes on this text, so its BPB would not be honest; learning left the numbers. */
+  | "lossy-text" | "diverged"
   | "device-lost" | "out-of-memory" | "no-adapter" | "aborted" | "busy" | "internal";
 
 export class EngineError extends Error {
@@ -43,7 +45,8 @@ export interface Alternative { text: string; id: number; probability: number }
 export interface ScoreOptions {
   /** Score-first adaptation between chunks. */
   learn?: { lr: number; epochs: number; optimizer: "sgd" | "adamw" };
-  chunkTokens?: number;          // default: the model's window
+  /** Default: the model's window. A smaller chunk also shortens the context to a chunk. */
+  chunkTokens?: number;
   signal?: AbortSignal;
 }
 
@@ -71,4 +74,4 @@ export interface Engine {
 }
 
 /** Starts the worker. `prefer: "cpu"` never asks for an adapter. After "device-lost", start again and load again. */
-export declare function startEngine(prefer: "auto" | "cpu"): Promise<Engine>;
+export { startEngine } from "./engine/client";
