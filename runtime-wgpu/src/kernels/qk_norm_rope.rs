@@ -1,16 +1,32 @@
-//! Launches of `qk_norm_rope` and its gradient.
+//! Launches of `qk_norm_rope`, `qk_norm_rope_at` and the gradient.
 
 use super::parts::{REDUCE, REDUCE_TEAM};
 use crate::kernel::{Kernel, Param};
 use crate::lower::Binding::{self, Input, Output};
 use crate::lower::{Lowering, Table};
-use golf_core::ops::{QkNormRope, QkNormRopeGrad};
+use golf_core::ops::{QkNormRope, QkNormRopeAt, QkNormRopeGrad};
 
-const SOURCE: &[&str] = &[REDUCE_TEAM, include_str!("qk_norm_rope.wgsl")];
-static QK_NORM_ROPE: Kernel =
-    Kernel { name: "qk_norm_rope", source: SOURCE, entry: "qk_norm_rope", access: "rrrw" };
-static QK_NORM_ROPE_GRAD: Kernel =
-    Kernel { name: "qk_norm_rope_grad", source: SOURCE, entry: "qk_norm_rope_grad", access: "rrrwrw" };
+const QK_NORM_ROPE: &str = include_str!("qk_norm_rope.wgsl");
+const PLACE_IN_WINDOW: &str = include_str!("place_in_window.wgsl");
+
+static WHOLE: Kernel = Kernel {
+    name: "qk_norm_rope",
+    source: &[REDUCE_TEAM, PLACE_IN_WINDOW, QK_NORM_ROPE],
+    entry: "qk_norm_rope",
+    access: "rrrw",
+};
+static AT: Kernel = Kernel {
+    name: "qk_norm_rope_at",
+    source: &[REDUCE_TEAM, include_str!("place_at.wgsl"), QK_NORM_ROPE],
+    entry: "qk_norm_rope",
+    access: "rrrwr",
+};
+static GRAD: Kernel = Kernel {
+    name: "qk_norm_rope_grad",
+    source: &[REDUCE_TEAM, PLACE_IN_WINDOW, QK_NORM_ROPE, include_str!("qk_norm_rope_grad.wgsl")],
+    entry: "qk_norm_rope_grad",
+    access: "rrrwrw",
+};
 static GAIN: Kernel = Kernel {
     name: "qk_norm_rope_gain",
     source: &[REDUCE, include_str!("qk_norm_rope_gain.wgsl")],
@@ -18,7 +34,7 @@ static GAIN: Kernel = Kernel {
     access: "rw",
 };
 
-pub(super) const KERNELS: &[&Kernel] = &[&QK_NORM_ROPE, &QK_NORM_ROPE_GRAD, &GAIN];
+pub(super) const KERNELS: &[&Kernel] = &[&WHOLE, &AT, &GRAD, &GAIN];
 
 /// Heads of tokens to a workgroup.
 const ITEMS: usize = 16;
@@ -40,16 +56,23 @@ fn angles(op: &QkNormRope) -> Binding {
     Binding::Table(Table::Rope { seq: op.seq, dims: op.rope_dims, base: op.base })
 }
 
-/// The gain, or where there is none, a buffer that may stand in its place: it is not read.
-fn gain(has_gain: bool) -> Binding {
-    Input(usize::from(has_gain))
+/// The gain, operand `i`, or where there is none, a buffer that may stand in its place: it is not read.
+fn gain(i: usize, has_gain: bool) -> Binding {
+    Input(if has_gain { i } else { 0 })
 }
 
 pub(super) fn qk_norm_rope(op: &QkNormRope, low: &mut Lowering<'_>) {
     let has_gain = low.inputs() == 2;
     let (params, items) = params(op, low, has_gain);
-    let bindings = vec![Input(0), gain(has_gain), angles(op), Output(0)];
-    low.launch(&QK_NORM_ROPE, bindings, params, items.div_ceil(ITEMS));
+    let bindings = vec![Input(0), gain(1, has_gain), angles(op), Output(0)];
+    low.launch(&WHOLE, bindings, params, items.div_ceil(ITEMS));
+}
+
+pub(super) fn at(op: &QkNormRopeAt, low: &mut Lowering<'_>) {
+    let (op, has_gain) = (op.whole(), low.inputs() == 3);
+    let (params, items) = params(&op, low, has_gain);
+    let bindings = vec![Input(0), gain(2, has_gain), angles(&op), Output(0), Input(1)];
+    low.launch(&AT, bindings, params, items.div_ceil(ITEMS));
 }
 
 pub(super) fn grad(op: &QkNormRopeGrad, low: &mut Lowering<'_>) {
@@ -57,8 +80,8 @@ pub(super) fn grad(op: &QkNormRopeGrad, low: &mut Lowering<'_>) {
     let (params, items) = params(op, low, has_gain);
     let dots = low.scratch(items);
     let dy = Input(low.inputs() - 1);
-    let bindings = vec![Input(0), gain(has_gain), angles(op), Output(0), dy, dots.clone()];
-    low.launch(&QK_NORM_ROPE_GRAD, bindings, params, items.div_ceil(ITEMS));
+    let bindings = vec![Input(0), gain(1, has_gain), angles(op), Output(0), dy, dots.clone()];
+    low.launch(&GRAD, bindings, params, items.div_ceil(ITEMS));
     if has_gain {
         sum_rows(low, dots, [items / op.heads, op.heads], Output(1));
     }

@@ -1,7 +1,6 @@
 // qk_norm_rope: (x[n,h,c], gain[h]?) → y[n,h,c] = gain · R_t(x/√(mean x² + ε)), R_t the rotation of the first 2·half
-// channels by the token's angles. qk_norm_rope_grad: (x, gain?, dy) → dx, and dots[n,h] = rotated·dy, which
-// qk_norm_rope_gain.wgsl sums to dgain[h]. 16 invocations to a head of a token: heads are narrow and many. After
-// reduce_team.wgsl.
+// channels by the token's angles. 16 invocations to a head of a token: heads are narrow and many. After reduce_team.wgsl
+// and place_in_window.wgsl or place_at.wgsl, which say where in its window a token stands.
 
 struct Params {
     base: u32,
@@ -19,13 +18,11 @@ const EPSILON: f32 = 1.1920929e-7;
 @group(0) @binding(1) var<storage, read> x: array<f32>;            // [n, h, c]
 @group(0) @binding(2) var<storage, read> gain: array<f32>;         // [h], or unused
 @group(0) @binding(3) var<storage, read> angles: array<f32>;       // [seq, half, 2]: cos, sin
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;      // [n, h, c]: y, or dx of the gradient
-@group(0) @binding(5) var<storage, read> dy: array<f32>;           // grad: [n, h, c]
-@group(0) @binding(6) var<storage, read_write> dots: array<f32>;   // grad: [n, h]
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;      // [n, h, c]; of the gradient: dx
 
 // Cosine and sine of pair `i` of the token that head `head` of the list belongs to.
 fn angle(head: u32, i: u32) -> vec2<f32> {
-    let at = 2u * (head / params.heads % params.seq * params.half + i);
+    let at = 2u * (place_of(head / params.heads) * params.half + i);
     return vec2(angles[at], angles[at + 1u]);
 }
 
@@ -62,49 +59,5 @@ fn qk_norm_rope(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     }
     for (var c = 2u * params.half + member; c < params.width; c += TEAM) {
         y[row + c] = factor * x[row + c];
-    }
-}
-
-// Channels i and i + half of dy, turned back.
-fn turned_back(row: u32, head: u32, i: u32) -> vec2<f32> {
-    let turn = angle(head, i);
-    let a = dy[row + i];
-    let b = dy[row + params.half + i];
-    return vec2(a * turn.x - b * turn.y, b * turn.x + a * turn.y);
-}
-
-@compute @workgroup_size(256)
-fn qk_norm_rope_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let team = lane / TEAM;
-    let member = lane % TEAM;
-    let item = (params.base + group.x) * TEAMS + team;
-    let head = min(item, params.items - 1u);
-    let row = head * params.width;
-    // Σ x² and Σ x·u, u = dy turned back: a rotation keeps products, so the second is rotated·dy but for 1/rms.
-    var sums = vec2<f32>();
-    for (var i = member; i < params.half; i += TEAM) {
-        let pair = vec2(x[row + i], x[row + params.half + i]);
-        sums += vec2(dot(pair, pair), dot(pair, turned_back(row, head, i)));
-    }
-    for (var c = 2u * params.half + member; c < params.width; c += TEAM) {
-        sums += x[row + c] * vec2(x[row + c], dy[row + c]);
-    }
-    sums = team_sum(sums, team, member);
-    if item >= params.items {
-        return;
-    }
-    let r = inverseSqrt(sums.x / f32(params.width) + EPSILON);
-    let outer = r * gain_of(head);
-    let inner = r * r * (sums.y / f32(params.width));
-    for (var i = member; i < params.half; i += TEAM) {
-        let u = turned_back(row, head, i);
-        y[row + i] = outer * (u.x - x[row + i] * inner);
-        y[row + params.half + i] = outer * (u.y - x[row + params.half + i] * inner);
-    }
-    for (var c = 2u * params.half + member; c < params.width; c += TEAM) {
-        y[row + c] = outer * (dy[row + c] - x[row + c] * inner);
-    }
-    if member == 0u {
-        dots[head] = r * sums.y;
     }
 }
