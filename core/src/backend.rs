@@ -203,17 +203,27 @@ pub fn check_inputs<'a>(plan: &Plan, inputs: &[(&str, &'a Tensor)]) -> Result<Ve
     Ok(found)
 }
 
-/// Rows of the smallest table that the integers in input slot `slot` select from.
+/// Rows of the smallest table that the integers in input slot `slot` select from, or positions of the tightest window
+/// that they start in.
 fn index_bound(plan: &Plan, slot: usize) -> Option<usize> {
     use crate::ops::Op;
     let bounds = plan.steps.iter().filter_map(|step| {
         let reads = |i: usize| step.inputs[i].slot == slot;
+        let rows = |i: usize| step.inputs[i].ty.shape[0];
+        // Where `new` tokens may start in a window.
+        let starts = |window: usize, new: usize| Some(window - new + 1);
         match &step.op {
             Op::Embed(_) if reads(0) => Some(step.inputs[1].ty.shape[0]),
             Op::EmbedGrad(op) if reads(0) => Some(op.rows),
             Op::HeadCrossEntropy(_) | Op::HeadCrossEntropyGrad(_) if reads(2) => {
                 Some(step.inputs[1].ty.shape[0])
             }
+            Op::CacheWrite(_) if reads(2) => starts(rows(0), rows(1)),
+            Op::QkNormRopeAt(op) if reads(1) => starts(op.window, rows(0)),
+            Op::AttentionCached(_) if reads(3) => starts(rows(1), rows(0)),
+            Op::SmearGateCached(_) if reads(3) => starts(rows(2), rows(0)),
+            // Hashes take any token and any position, but no negative ones.
+            Op::HashBucketAt(_) if reads(0) || reads(1) || reads(2) => Some(i32::MAX as usize),
             _ => None,
         }
     });

@@ -44,8 +44,11 @@ pub enum DeviceError {
     },
 }
 
+/// Reads one limit.
+type LimitOf = fn(&wgpu::Limits) -> u64;
+
 /// What the kernels rely on: WebGPU's default limits, by the names that WebGPU gives them.
-const NEEDED: [(&str, u64, fn(&wgpu::Limits) -> u64); 6] = [
+const NEEDED: [(&str, u64, LimitOf); 6] = [
     ("maxStorageBuffersPerShaderStage", 8, |l| l.max_storage_buffers_per_shader_stage.into()),
     ("maxComputeInvocationsPerWorkgroup", 256, |l| l.max_compute_invocations_per_workgroup.into()),
     ("maxComputeWorkgroupSizeX", 256, |l| l.max_compute_workgroup_size_x.into()),

@@ -3,6 +3,7 @@
 //! Shapes are odd on purpose: single elements, lengths around the widths of vectors and blocks, several windows.
 
 mod attention;
+mod cached;
 mod elementwise;
 mod head;
 mod optimizer;
@@ -81,8 +82,10 @@ table! {
     AddScaled => rowwise::add_scaled,
     AddScaledGrad => rowwise::add_scaled_grad,
     Attention => attention::attention,
+    AttentionCached => cached::attention_cached,
     AttentionGrad => attention::attention_grad,
     Average => elementwise::average,
+    CacheWrite => cached::cache_write,
     ChannelAffine => rowwise::channel_affine,
     ChannelAffineGrad => rowwise::channel_affine_grad,
     ClipCoefficient => optimizer::clip_coefficient,
@@ -94,6 +97,7 @@ table! {
     GatedSkip => rowwise::gated_skip,
     GatedSkipGrad => rowwise::gated_skip_grad,
     HashBucket => head::hash_bucket,
+    HashBucketAt => cached::hash_bucket_at,
     HeadCrossEntropy => head::head_cross_entropy,
     HeadCrossEntropyGrad => head::head_cross_entropy_grad,
     LeakyReluSquared => elementwise::leaky_relu_squared,
@@ -106,6 +110,7 @@ table! {
     NesterovMomentum => optimizer::nesterov_momentum,
     NewtonSchulz => products::newton_schulz,
     QkNormRope => rowwise::qk_norm_rope,
+    QkNormRopeAt => cached::qk_norm_rope_at,
     QkNormRopeGrad => rowwise::qk_norm_rope_grad,
     ResidualMix => rowwise::residual_mix,
     ResidualMixGrad => rowwise::residual_mix_grad,
@@ -117,6 +122,7 @@ table! {
     ScaleByGrad => elementwise::scale_by_grad,
     Sgd => optimizer::sgd,
     SmearGate => rowwise::smear_gate,
+    SmearGateCached => cached::smear_gate_cached,
     SmearGateGrad => rowwise::smear_gate_grad,
     Softcap => elementwise::softcap,
     SoftcapGrad => elementwise::softcap_grad,

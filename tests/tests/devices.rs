@@ -3,8 +3,8 @@
 
 use golf_core::backend::{Backend, BackendError};
 use golf_core::eval::{
-    AdaptOptions, EvalError, EvalOptions, Evaluator, Marks, ModelWeights, Receipt, Source, Stream, TttOptimizer,
-    WindowRule,
+    AdaptOptions, EvalError, EvalOptions, Evaluator, Marks, ModelWeights, Receipt, Source, Stream,
+    TttOptimizer, WindowRule,
 };
 use golf_core::graph::{Graph, Origin};
 use golf_core::model::gpt::{Weights, Window};
@@ -26,11 +26,17 @@ fn graphs(config: &ModelConfig) -> [Graph; 2] {
     let all: Vec<String> = parameters(config).into_iter().map(|p| p.name).collect();
     let weights = Weights::default();
     let score = score_graph(config, &weights, WINDOW);
-    [score, gradient_graph(config, &weights, WINDOW, &all)].map(|graph| graph.expect("a small model is valid"))
+    [score, gradient_graph(config, &weights, WINDOW, &all)]
+        .map(|graph| graph.expect("a small model is valid"))
 }
 
 /// Outputs and assigned states of one run.
-fn results(backend: &mut dyn Backend, config: &ModelConfig, graph: &Graph, options: PlanOptions) -> Vec<Tensor> {
+fn results(
+    backend: &mut dyn Backend,
+    config: &ModelConfig,
+    graph: &Graph,
+    options: PlanOptions,
+) -> Vec<Tensor> {
     for (name, tensor) in random_weights(config, 3) {
         backend.write_state(&name, &tensor).expect("a parameter keeps its type");
     }
@@ -49,36 +55,41 @@ fn results(backend: &mut dyn Backend, config: &ModelConfig, graph: &Graph, optio
     results
 }
 
-/// Another device of the same kind.
+/// The kinds of device that this machine has.
+fn kinds() -> Vec<&'static Candidate> {
+    available().into_iter().map(|(candidate, _)| candidate).collect()
+}
+
+/// A device of a kind that was there.
 fn fresh(candidate: &Candidate, poison: bool) -> Box<dyn Backend> {
     (candidate.make)(poison).expect("a backend that was there is still there")
 }
 
 #[test]
 fn two_runs_give_the_same_bits() {
-    for (candidate, mut backend) in available() {
+    for candidate in kinds() {
         for (name, config) in small_models() {
+            let (mut one, mut other) = (fresh(candidate, true), fresh(candidate, true));
             for graph in graphs(&config) {
                 let options = PlanOptions::default();
-                let first = results(&mut *backend, &config, &graph, options);
-                let again = results(&mut *backend, &config, &graph, options);
-                assert_eq!(first, again, "{}, {name}, one device", candidate.name);
+                let first = results(&mut *one, &config, &graph, options);
+                assert_eq!(results(&mut *one, &config, &graph, options), first, "{}, {name}", candidate.name);
+                assert_eq!(
+                    results(&mut *other, &config, &graph, options),
+                    first,
+                    "{}, {name}",
+                    candidate.name
+                );
             }
-        }
-        let (name, config) = small_models().swap_remove(2);
-        for graph in graphs(&config) {
-            let options = PlanOptions::default();
-            let [first, other] = [(); 2].map(|()| results(&mut *fresh(candidate, true), &config, &graph, options));
-            assert_eq!(first, other, "{}, {name}, two devices", candidate.name);
         }
     }
 }
 
 #[test]
 fn no_switch_changes_a_result() {
-    for (candidate, mut poisoned) in available() {
-        let mut plain = fresh(candidate, false);
+    for candidate in kinds() {
         for (name, config) in small_models() {
+            let (mut plain, mut poisoned) = (fresh(candidate, false), fresh(candidate, true));
             for graph in graphs(&config) {
                 let all = PlanOptions::default();
                 let expected = results(&mut *plain, &config, &graph, all);
@@ -101,7 +112,8 @@ fn no_switch_changes_a_result() {
 /// A model, a stream of a few chunks, and how it is adapted.
 fn evaluation() -> (ModelWeights, Stream, EvalOptions, AdaptOptions) {
     let (_, config) = small_models().swap_remove(2);
-    let model = ModelWeights::new(config.clone(), random_weights(&config, 3), [0; 32]).expect("all parameters are there");
+    let model = ModelWeights::new(config.clone(), random_weights(&config, 3), [0; 32])
+        .expect("all parameters are there");
     let tokens = Draw::new(8).ids(16 * 12 + 1, VOCAB).i32s().to_vec();
     let target_bytes = vec![1; tokens.len() - 1];
     let stream = Stream { tokens, target_bytes, source: Source::default(), marks: Marks::default() };
@@ -133,7 +145,8 @@ fn finish(evaluator: &mut Evaluator<'_>) -> Result<Receipt, EvalError> {
 
 fn whole(backend: &mut dyn Backend) -> Receipt {
     let (model, stream, options, adapt) = evaluation();
-    let mut evaluator = wait(Evaluator::new(backend, &model, stream, options, Some(adapt))).expect("a valid run");
+    let mut evaluator =
+        wait(Evaluator::new(backend, &model, stream, options, Some(adapt))).expect("a valid run");
     finish(&mut evaluator).expect("a run without accidents ends")
 }
 
@@ -144,7 +157,14 @@ fn adaptation_follows_the_oracle_chunk_by_chunk() {
         let got = whole(&mut *backend);
         for (got, expected) in got.chunks.iter().zip(&expected.chunks) {
             let error = (got.nll - expected.nll).abs() / expected.nll;
-            assert!(error < 1e-5, "{}: chunk {}: {} for {}", candidate.name, got.index, got.nll, expected.nll);
+            assert!(
+                error < 1e-5,
+                "{}: chunk {}: {} for {}",
+                candidate.name,
+                got.index,
+                got.nll,
+                expected.nll
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::exit::{Outcome, Status};
 use clap::{Args, Subcommand, ValueEnum};
 use golf_core::model::gpt::{Weights, Window};
-use golf_core::model::graphs::{gradient_graph, logits_graph, score_graph};
+use golf_core::model::graphs::{decode_graph, gradient_graph, score_graph};
 use golf_core::model::{parameters, presets};
 use golf_core::plan::{Fusion, Plan, PlanOptions};
 
@@ -34,6 +34,9 @@ struct ShowArgs {
     /// Tokens of a window.
     #[arg(long, default_value_t = 1024)]
     seq: usize,
+    /// New tokens of a decode step.
+    #[arg(long, default_value_t = 1)]
+    new: usize,
     /// Give every value a slot of its own.
     #[arg(long)]
     no_reuse: bool,
@@ -51,7 +54,7 @@ enum Phase {
     Score,
     /// Loss and all gradients.
     Train,
-    /// Logits for generation.
+    /// Logits of the next token, behind the caches of a window.
     Decode,
 }
 
@@ -76,7 +79,7 @@ pub fn run(args: &PlanArgs) -> Outcome {
     let graph = match args.phase {
         Phase::Score => score_graph(&config, &weights, window)?,
         Phase::Train => gradient_graph(&config, &weights, window, &params)?,
-        Phase::Decode => logits_graph(&config, &weights, window)?,
+        Phase::Decode => decode_graph(&config, &weights, args.seq, args.new)?,
     };
     let options = PlanOptions { reuse: !args.no_reuse, fuse: fusion(&args.no_fuse)? };
     let plan = Plan::new(&args.preset, &graph, options);

@@ -36,6 +36,11 @@ impl<'a> Operand<'a> {
         f64::from(self.words[0])
     }
 
+    /// The run-time position that a one-element operand of integers holds.
+    pub(super) fn position(&self) -> usize {
+        self.i32s()[0] as usize
+    }
+
     /// Width of its integers and their words, when packed.
     pub(super) fn packed(&self) -> Option<(u32, &'a [u32])> {
         self.ty.dtype.quant_bits().map(|bits| (bits, bytemuck::cast_slice(self.words)))

@@ -8,6 +8,7 @@ mod buffer;
 mod exec;
 mod kernels;
 mod launch;
+mod packed;
 mod product;
 mod rope;
 mod rows;
@@ -69,6 +70,12 @@ impl Cpu {
     pub fn with_poison(mut self) -> Self {
         self.workspace.poison = true;
         self
+    }
+
+    /// Bytes of all buffers: states, plans, scratch.
+    pub fn buffer_bytes(&self) -> u64 {
+        let states: u64 = self.states.values().map(|state| state.buffer.bytes()).sum();
+        states + self.executables.iter().map(Executable::bytes).sum::<u64>() + self.workspace.bytes()
     }
 
     /// Times every step; see [`Cpu::take_trace`].

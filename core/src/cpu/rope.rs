@@ -22,11 +22,12 @@ impl RopeTables {
     pub(super) fn prepare(&mut self, plan: &Plan) {
         for step in &plan.steps {
             let op = match &step.op {
-                Op::QkNormRope(op) => op,
-                Op::QkNormRopeGrad(op) => &op.forward,
+                Op::QkNormRope(op) => op.clone(),
+                Op::QkNormRopeAt(op) => op.whole(),
+                Op::QkNormRopeGrad(op) => op.forward.clone(),
                 _ => continue,
             };
-            self.tables.entry(key(op)).or_insert_with(|| table(op));
+            self.tables.entry(key(&op)).or_insert_with(|| table(&op));
         }
     }
 

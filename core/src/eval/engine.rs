@@ -10,7 +10,7 @@ use super::windows::WindowSpan;
 use crate::backend::{Backend, ExecutableId};
 use crate::graph::Graph;
 use crate::model::gpt::{Weights, Window};
-use crate::model::graphs::{gradient_graph, logits_graph, score_graph};
+use crate::model::graphs::{decode_graph, gradient_graph, logits_graph, score_graph};
 use crate::model::{ModelConfig, parameters};
 use crate::ops::OpError;
 use crate::plan::{Plan, PlanOptions};
@@ -113,9 +113,16 @@ impl<'b> Engine<'b> {
         Ok(self.backend.compile(Plan::new(name, graph, PlanOptions::default())).await?)
     }
 
+    /// The plan for the logits of a window.
     pub async fn compile_logits(&mut self, window: Window) -> Result<ExecutableId, EvalError> {
         let graph = logits_graph(&self.config, &self.weights, window)?;
         self.compile("logits", &graph).await
+    }
+
+    /// The plan that reads `new` tokens of a window of `window` behind the caches.
+    pub async fn compile_decode(&mut self, window: usize, new: usize) -> Result<ExecutableId, EvalError> {
+        let graph = decode_graph(&self.config, &self.weights, window, new)?;
+        self.compile("decode", &graph).await
     }
 
     /// Leaves in the gradient states of `wrt` the gradient of the mean nll over the rows of `segment` (`rows · seq + 1`

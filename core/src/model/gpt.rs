@@ -2,17 +2,21 @@
 //!
 //! Every published system is a configuration of this one definition; nothing here knows a backend, a phase or an
 //! optimizer. Weights are states of the graph; a weight may be quantized (then it is an operand type) or passed through
-//! fake quantization (then training sees the grid).
+//! fake quantization (then training sees the grid). Where the tokens stand, in whole windows or behind a cache, is told
+//! apart in one place.
+
+mod place;
 
 use super::config::{Activation, Bigram, ModelConfig, Skips, Trigram};
 use super::params::{Keys, parameters};
 use crate::graph::{Graph, ValueId};
 use crate::ops::{
-    Add, AddScaled, Attention, ChannelAffine, Embed, FakeQuant, GatedSkip, HashBucket, HashKind,
-    LeakyReluSquared, Linear, OpError, QkNormRope, ResidualMix, RmsNorm, Row, ScaleBy, SmearGate, Xsa,
+    Add, AddScaled, ChannelAffine, Embed, FakeQuant, GatedSkip, HashKind, LeakyReluSquared, Linear, OpError,
+    ResidualMix, RmsNorm, Row, ScaleBy, Xsa,
 };
 use crate::quant::fake::FakeQuantRule;
 use crate::tensor::{DType, TensorType};
+use place::Place;
 use std::collections::{BTreeMap, HashMap};
 
 /// How weights enter the graph; parameters not named are plain f32.
@@ -45,7 +49,7 @@ pub struct Gpt<'a> {
     graph: &'a mut Graph,
     config: &'a ModelConfig,
     weights: &'a Weights,
-    window: Window,
+    place: Place,
     shapes: HashMap<String, Vec<usize>>,
     used: HashMap<String, ValueId>,
     keys: Keys,
@@ -54,8 +58,25 @@ pub struct Gpt<'a> {
 impl<'a> Gpt<'a> {
     /// Prepares to append the model to `graph`. `config` has passed [`ModelConfig::check`].
     pub fn new(graph: &'a mut Graph, config: &'a ModelConfig, weights: &'a Weights, window: Window) -> Self {
+        Self::at(Place::Windows { seq: window.seq }, graph, config, weights)
+    }
+
+    /// Prepares to append the model for new tokens of one window of `window` tokens, behind caches of the earlier ones.
+    /// Their position is the input `position` (`i32[1]`); where the model hashes, the two tokens before them are the
+    /// input `before` (`i32[2]`).
+    pub fn cached(
+        graph: &'a mut Graph,
+        config: &'a ModelConfig,
+        weights: &'a Weights,
+        window: usize,
+    ) -> Self {
+        let position = graph.input("position", TensorType::i32(&[1]));
+        Self::at(Place::Cached { window, position }, graph, config, weights)
+    }
+
+    fn at(place: Place, graph: &'a mut Graph, config: &'a ModelConfig, weights: &'a Weights) -> Self {
         let shapes = parameters(config).into_iter().map(|p| (p.name, p.shape)).collect();
-        Self { graph, config, weights, window, shapes, used: HashMap::new(), keys: Keys::of(config.names) }
+        Self { graph, config, weights, place, shapes, used: HashMap::new(), keys: Keys::of(config.names) }
     }
 
     /// The state that holds a parameter.
@@ -138,7 +159,7 @@ impl<'a> Gpt<'a> {
             return Ok(n);
         }
         let gate = self.weight(&format!("{}.gate", self.keys.smear))?;
-        self.graph.apply(SmearGate { seq: self.window.seq }, &[n, gate])
+        self.smear(n, gate)
     }
 
     /// Sum of the table rows that `kinds` select, projected and scaled as far as the table has those parameters.
@@ -152,7 +173,7 @@ impl<'a> Gpt<'a> {
         let table = self.weight(&format!("{prefix}.embed.weight"))?;
         let mut sum = None;
         for &kind in kinds {
-            let ids = self.graph.apply(HashBucket { kind, buckets, seq: self.window.seq }, &[tokens])?;
+            let ids = self.buckets(kind, buckets, tokens)?;
             let rows = self.graph.apply(Embed, &[ids, table])?;
             sum = Some(match sum {
                 Some(sum) => self.graph.apply(Add, &[sum, rows])?,
@@ -223,7 +244,7 @@ impl<'a> Gpt<'a> {
 
     fn attention(&mut self, layer: usize, u: ValueId, values: Option<ValueId>) -> Result<ValueId, OpError> {
         let config = self.config;
-        let (heads, kv_heads, seq) = (config.heads, config.kv_heads, self.window.seq);
+        let (heads, kv_heads) = (config.heads, config.kv_heads);
         let at = |leaf: &str| format!("blocks.{layer}.attn.{leaf}");
         let shared = |leaf: &str| format!("blocks.{}.attn.{leaf}", config.kv_owner(layer));
         let q = self.linear(u, &at("c_q.weight"))?;
@@ -236,10 +257,9 @@ impl<'a> Gpt<'a> {
             v = self.graph.apply(Add, &[v, extra])?;
         }
         let gain = self.weight(&at("q_gain"))?;
-        let (rope_dims, base) = (config.rope_dims, config.rope_base_for(seq));
-        let q = self.graph.apply(QkNormRope { heads, seq, rope_dims, base }, &[q, gain])?;
-        let k = self.graph.apply(QkNormRope { heads: kv_heads, seq, rope_dims, base }, &[k])?;
-        let mut y = self.graph.apply(Attention { heads, kv_heads, seq }, &[q, k, v])?;
+        let q = self.rotate(q, heads, Some(gain))?;
+        let k = self.rotate(k, kv_heads, None)?;
+        let mut y = self.attend(layer, [q, k, v])?;
         if layer + config.xsa_last_n >= config.layers {
             y = self.graph.apply(Xsa { heads, kv_heads }, &[y, v])?;
         }

@@ -1,4 +1,4 @@
-//! The graphs that the phases of a model's life run: score, logits, gradients.
+//! The graphs that the phases of a model's life run: score, logits, decode, gradients.
 //!
 //! Inputs are `tokens` and `targets` (`i32[n]`, `n = rows·seq`, target = next token). Gradients accumulate in states named
 //! `grad/<parameter>`, so that micro-batches and a collective can sit between them and the optimizer.
@@ -7,7 +7,7 @@ use super::config::ModelConfig;
 use super::gpt::{Gpt, Weights, Window};
 use crate::autodiff::gradients;
 use crate::graph::Graph;
-use crate::ops::{Accumulate, HeadCrossEntropy, Linear, Mean, OpError, ScaleBy, Softcap};
+use crate::ops::{Accumulate, Embed, HeadCrossEntropy, Linear, Mean, OpError, ScaleBy, Softcap};
 use crate::tensor::TensorType;
 
 /// Name of the state that accumulates a parameter's gradient.
@@ -30,6 +30,33 @@ pub fn logits_graph(config: &ModelConfig, weights: &Weights, window: Window) -> 
     let mut gpt = Gpt::new(&mut graph, config, weights, window);
     let x = gpt.hidden(tokens)?;
     let head = gpt.head()?;
+    let z = graph.apply(Linear::NT, &[x, head])?;
+    let logits = graph.apply(Softcap { cap: config.softcap }, &[z])?;
+    graph.output("logits", logits);
+    Ok(graph)
+}
+
+/// `tokens i32[new], before i32[2], position i32[1], last i32[1] → logits[1,v]`, softcapped, of the token that follows
+/// `tokens[last]`; `tokens` stand at `position ..` of a window of `window` tokens, whose earlier ones the caches hold.
+///
+/// One plan serves every position. `position + new ≤ window`; tokens past `last` are padding, whose rows in the caches are
+/// written again before anything reads them. `before` (the two tokens before `position`) is an input only of models that
+/// hash, `last` only when `new` is above 1.
+pub fn decode_graph(
+    config: &ModelConfig,
+    weights: &Weights,
+    window: usize,
+    new: usize,
+) -> Result<Graph, OpError> {
+    let mut graph = Graph::new();
+    let tokens = graph.input("tokens", TensorType::i32(&[new]));
+    let mut gpt = Gpt::cached(&mut graph, config, weights, window);
+    let mut x = gpt.hidden(tokens)?;
+    let head = gpt.head()?;
+    if new > 1 {
+        let last = graph.input("last", TensorType::i32(&[1]));
+        x = graph.apply(Embed, &[last, x])?;
+    }
     let z = graph.apply(Linear::NT, &[x, head])?;
     let logits = graph.apply(Softcap { cap: config.softcap }, &[z])?;
     graph.output("logits", logits);

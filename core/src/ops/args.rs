@@ -77,6 +77,17 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Operand `i` must be a run-time position.
+    pub fn position(&self, i: usize) -> Result<(), OpError> {
+        let expected = TensorType::i32(&[1]);
+        if *self.inputs[i] == expected { Ok(()) } else { self.refuse(i, format!("`{expected}`")) }
+    }
+
+    /// `cols` columns of operand `i` must be whole heads.
+    pub fn heads(&self, i: usize, cols: usize, heads: usize) -> Result<(), OpError> {
+        self.ensure(i, cols.is_multiple_of(heads), format!("columns divisible by {heads} heads"))
+    }
+
     /// `rows` tokens must be whole windows of `seq`.
     pub fn windows(&self, i: usize, rows: usize, seq: usize) -> Result<(), OpError> {
         self.ensure(i, seq > 0 && rows.is_multiple_of(seq), format!("a multiple of {seq} rows"))

@@ -11,7 +11,9 @@ mod add;
 mod add_scaled;
 mod args;
 mod attention;
+mod attention_cached;
 mod average;
+mod cache_write;
 mod channel_affine;
 mod clip_coefficient;
 mod constant;
@@ -20,6 +22,7 @@ mod embed;
 mod fake_quant;
 mod gated_skip;
 mod hash_bucket;
+mod hash_bucket_at;
 mod head_cross_entropy;
 mod leaky_relu_squared;
 mod linear;
@@ -28,12 +31,14 @@ mod linear_add_scaled;
 mod mean;
 mod muon;
 mod qk_norm_rope;
+mod qk_norm_rope_at;
 mod residual_mix;
 mod rms_norm;
 mod row;
 mod scale_by;
 mod sgd;
 mod smear_gate;
+mod smear_gate_cached;
 mod softcap;
 mod xsa;
 
@@ -45,7 +50,9 @@ pub use adamw::AdamW;
 pub use add::{Accumulate, Add};
 pub use add_scaled::{AddScaled, AddScaledGrad};
 pub use attention::{Attention, AttentionGrad};
+pub use attention_cached::AttentionCached;
 pub use average::Average;
+pub use cache_write::CacheWrite;
 pub use channel_affine::{ChannelAffine, ChannelAffineGrad};
 pub use clip_coefficient::{ClipCoefficient, SumSquares};
 pub use constant::Constant;
@@ -54,6 +61,7 @@ pub use embed::{Embed, EmbedGrad};
 pub use fake_quant::FakeQuant;
 pub use gated_skip::{GatedSkip, GatedSkipGrad};
 pub use hash_bucket::{HashBucket, HashKind};
+pub use hash_bucket_at::{HASH_HISTORY, HashBucketAt};
 pub use head_cross_entropy::{HeadCrossEntropy, HeadCrossEntropyGrad};
 pub use leaky_relu_squared::{LeakyReluSquared, LeakyReluSquaredGrad};
 pub use linear::{Linear, LinearForm};
@@ -62,12 +70,14 @@ pub use linear_add_scaled::LinearAddScaled;
 pub use mean::{Mean, Spread};
 pub use muon::{MuonApply, NEWTON_SCHULZ_COEFFICIENTS, NesterovMomentum, NewtonSchulz};
 pub use qk_norm_rope::{QkNormRope, QkNormRopeGrad, rope_angle};
+pub use qk_norm_rope_at::QkNormRopeAt;
 pub use residual_mix::{ResidualMix, ResidualMixGrad};
 pub use rms_norm::{RMS_EPSILON, RmsNorm, RmsNormGrad};
 pub use row::{Row, RowGrad};
 pub use scale_by::{ScaleBy, ScaleByGrad};
 pub use sgd::Sgd;
 pub use smear_gate::{SmearGate, SmearGateGrad};
+pub use smear_gate_cached::SmearGateCached;
 pub use softcap::{Softcap, SoftcapGrad};
 pub use xsa::{Xsa, XsaGrad};
 
@@ -174,12 +184,12 @@ macro_rules! closed_set {
 }
 
 closed_set! {
-    Accumulate, AdamW, Add, AddScaled, AddScaledGrad, Attention, AttentionGrad, Average, ChannelAffine,
-    ChannelAffineGrad, ClipCoefficient, Constant, Copy, Embed, EmbedGrad, FakeQuant, GatedSkip, GatedSkipGrad,
-    HashBucket, HeadCrossEntropy, HeadCrossEntropyGrad, LeakyReluSquared, LeakyReluSquaredGrad, Linear, LinearActivation,
-    LinearAddScaled, Mean, MuonApply, NesterovMomentum, NewtonSchulz, QkNormRope, QkNormRopeGrad, ResidualMix, ResidualMixGrad, RmsNorm,
-    RmsNormGrad, Row, RowGrad, ScaleBy, ScaleByGrad, Sgd, SmearGate, SmearGateGrad, Softcap, SoftcapGrad, Spread,
-    SumSquares, Xsa, XsaGrad,
+    Accumulate, AdamW, Add, AddScaled, AddScaledGrad, Attention, AttentionCached, AttentionGrad, Average, CacheWrite,
+    ChannelAffine, ChannelAffineGrad, ClipCoefficient, Constant, Copy, Embed, EmbedGrad, FakeQuant, GatedSkip,
+    GatedSkipGrad, HashBucket, HashBucketAt, HeadCrossEntropy, HeadCrossEntropyGrad, LeakyReluSquared,
+    LeakyReluSquaredGrad, Linear, LinearActivation, LinearAddScaled, Mean, MuonApply, NesterovMomentum, NewtonSchulz,
+    QkNormRope, QkNormRopeAt, QkNormRopeGrad, ResidualMix, ResidualMixGrad, RmsNorm, RmsNormGrad, Row, RowGrad, ScaleBy,
+    ScaleByGrad, Sgd, SmearGate, SmearGateCached, SmearGateGrad, Softcap, SoftcapGrad, Spread, SumSquares, Xsa, XsaGrad,
 }
 
 /// The operand's values in f64, dequantized when the type is a packed one.

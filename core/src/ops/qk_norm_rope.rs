@@ -49,6 +49,26 @@ impl QkNormRope {
         }
     }
 
+    /// The op on heads `width` channels wide, for tokens that stand at `first ..` of a window.
+    pub(super) fn eval_from(
+        &self,
+        first: usize,
+        width: usize,
+        x: &[f64],
+        gain: Option<&[f64]>,
+        out: &mut [f64],
+    ) {
+        for (index, (x, y)) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate() {
+            let (t, h) = ((first + index / self.heads) % self.seq, index % self.heads);
+            let r = inverse_rms(x);
+            y.iter_mut().zip(x).for_each(|(y, x)| *y = x * r);
+            self.rotate(y, t, 1.0);
+            if let Some(gain) = gain {
+                y.iter_mut().for_each(|y| *y *= gain[h]);
+            }
+        }
+    }
+
     fn check(&self, args: &Args<'_>, has_gain: bool) -> Result<[usize; 2], OpError> {
         let [n, cols] = args.matrix(0)?;
         args.windows(0, n, self.seq)?;
@@ -78,17 +98,8 @@ impl OpDef for QkNormRope {
     }
 
     fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
-        let width = inputs[0].shape()[1] / self.heads;
-        let heads = inputs[0].f64s().chunks_exact(width).zip(outputs[0].f64s_mut().chunks_exact_mut(width));
-        for (index, (x, y)) in heads.enumerate() {
-            let (t, h) = (index / self.heads % self.seq, index % self.heads);
-            let r = inverse_rms(x);
-            y.iter_mut().zip(x).for_each(|(y, x)| *y = x * r);
-            self.rotate(y, t, 1.0);
-            if let Some(gain) = inputs.get(1) {
-                y.iter_mut().for_each(|y| *y *= gain.f64s()[h]);
-            }
-        }
+        let (width, gain) = (inputs[0].shape()[1] / self.heads, inputs.get(1).map(|gain| gain.f64s()));
+        self.eval_from(0, width, inputs[0].f64s(), gain, outputs[0].f64s_mut());
     }
 
     fn grad(&self, graph: &mut Graph, site: &Site<'_>) -> Result<Vec<Option<ValueId>>, OpError> {

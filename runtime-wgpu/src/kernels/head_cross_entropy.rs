@@ -29,13 +29,13 @@ const HEAD_SLOPE: &str = include_str!("head_slope.wgsl");
 static PARTIAL: Stage = Stage {
     plain: Kernel {
         name: "head_cross_entropy.f32",
-        source: &[HYPERBOLIC, TILE_64, TILE, OPERAND_F32, HEAD_TILE, HEAD_PARTIAL],
+        source: &[TANH, TILE_64, TILE, OPERAND_F32, HEAD_TILE, HEAD_PARTIAL],
         entry: "head_partial",
         access: "rrrww",
     },
     packed: Kernel {
         name: "head_cross_entropy.packed",
-        source: &[HYPERBOLIC, TILE_64, TILE, PACKED, OPERAND_PACKED, HEAD_TILE, HEAD_PARTIAL],
+        source: &[TANH, TILE_64, TILE, PACKED, OPERAND_PACKED, HEAD_TILE, HEAD_PARTIAL],
         entry: "head_partial",
         access: "rrrww",
     },
@@ -44,13 +44,13 @@ static PARTIAL: Stage = Stage {
 static SLOPE: Stage = Stage {
     plain: Kernel {
         name: "head_cross_entropy_grad.f32",
-        source: &[HYPERBOLIC, TILE_64, TILE, OPERAND_F32, HEAD_TILE, HEAD_SLOPE],
+        source: &[TANH, TILE_64, TILE, OPERAND_F32, HEAD_TILE, HEAD_SLOPE],
         entry: "head_slope",
         access: "rrrrrw",
     },
     packed: Kernel {
         name: "head_cross_entropy_grad.packed",
-        source: &[HYPERBOLIC, TILE_64, TILE, PACKED, OPERAND_PACKED, HEAD_TILE, HEAD_SLOPE],
+        source: &[TANH, TILE_64, TILE, PACKED, OPERAND_PACKED, HEAD_TILE, HEAD_SLOPE],
         entry: "head_slope",
         access: "rrrrrw",
     },

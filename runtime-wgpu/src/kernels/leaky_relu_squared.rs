@@ -1,15 +1,31 @@
-//! Launches of `leaky_relu_squared`.
+//! Launches of `leaky_relu_squared` and its gradient.
 
 use crate::kernel::Kernel;
+use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::{LeakyReluSquared, LeakyReluSquaredGrad};
 
-pub(super) const KERNELS: &[&Kernel] = &[];
+static LEAKY_RELU_SQUARED: Kernel = Kernel {
+    name: "leaky_relu_squared",
+    source: &[include_str!("leaky_relu_squared.wgsl")],
+    entry: "leaky_relu_squared",
+    access: "rw",
+};
+static LEAKY_RELU_SQUARED_GRAD: Kernel = Kernel {
+    name: "leaky_relu_squared_grad",
+    source: &[include_str!("leaky_relu_squared_grad.wgsl")],
+    entry: "leaky_relu_squared_grad",
+    access: "rrw",
+};
 
-pub(super) fn leaky_relu_squared(_op: &LeakyReluSquared, _low: &mut Lowering<'_>) {
-    panic!("leaky_relu_squared::leaky_relu_squared: not written")
+pub(super) const KERNELS: &[&Kernel] = &[&LEAKY_RELU_SQUARED, &LEAKY_RELU_SQUARED_GRAD];
+
+pub(super) fn leaky_relu_squared(op: &LeakyReluSquared, low: &mut Lowering<'_>) {
+    let bindings = vec![Input(0), Output(0)];
+    low.launch_elements(&LEAKY_RELU_SQUARED, bindings, low.output(0).numel(), &[op.slope.into()]);
 }
 
-pub(super) fn grad(_op: &LeakyReluSquaredGrad, _low: &mut Lowering<'_>) {
-    panic!("leaky_relu_squared::grad: not written")
+pub(super) fn grad(op: &LeakyReluSquaredGrad, low: &mut Lowering<'_>) {
+    let bindings = vec![Input(0), Input(1), Output(0)];
+    low.launch_elements(&LEAKY_RELU_SQUARED_GRAD, bindings, low.output(0).numel(), &[op.slope.into()]);
 }

@@ -5,10 +5,13 @@ mod adamw;
 mod add;
 mod add_scaled;
 mod attention;
+mod attention_cached;
 mod attention_grad;
 mod average;
+mod cache_write;
 mod channel_affine;
 mod clip_coefficient;
+mod column_sums;
 mod constant;
 mod copy;
 mod embed;
@@ -31,6 +34,7 @@ mod scale_by;
 mod sgd;
 mod smear_gate;
 mod softcap;
+mod sums;
 mod xsa;
 
 pub(crate) use fill::fill;
@@ -48,8 +52,10 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::AddScaled(_) => add_scaled::add_scaled(low),
         Op::AddScaledGrad(_) => add_scaled::grad(low),
         Op::Attention(op) => attention::attention(op, low),
+        Op::AttentionCached(op) => attention_cached::attention_cached(op, low),
         Op::AttentionGrad(op) => attention_grad::attention_grad(op, low),
         Op::Average(_) => average::average(low),
+        Op::CacheWrite(_) => cache_write::cache_write(low),
         Op::ChannelAffine(_) => channel_affine::channel_affine(low),
         Op::ChannelAffineGrad(_) => channel_affine::grad(low),
         Op::ClipCoefficient(op) => clip_coefficient::clip_coefficient(op, low),
@@ -61,6 +67,7 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::GatedSkip(_) => gated_skip::gated_skip(low),
         Op::GatedSkipGrad(_) => gated_skip::grad(low),
         Op::HashBucket(op) => hash_bucket::hash_bucket(op, low),
+        Op::HashBucketAt(op) => hash_bucket::at(op, low),
         Op::HeadCrossEntropy(op) => head_cross_entropy::head_cross_entropy(op, low),
         Op::HeadCrossEntropyGrad(op) => head_cross_entropy::grad(op, low),
         Op::LeakyReluSquared(op) => leaky_relu_squared::leaky_relu_squared(op, low),
@@ -73,6 +80,7 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::NesterovMomentum(_) => muon::nesterov_momentum(low),
         Op::NewtonSchulz(op) => newton_schulz::newton_schulz(op, low),
         Op::QkNormRope(op) => qk_norm_rope::qk_norm_rope(op, low),
+        Op::QkNormRopeAt(op) => qk_norm_rope::at(op, low),
         Op::QkNormRopeGrad(op) => qk_norm_rope::grad(op, low),
         Op::ResidualMix(_) => residual_mix::residual_mix(low),
         Op::ResidualMixGrad(_) => residual_mix::grad(low),
@@ -84,6 +92,7 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::ScaleByGrad(_) => scale_by::grad(low),
         Op::Sgd(op) => sgd::sgd(op, low),
         Op::SmearGate(op) => smear_gate::smear_gate(op, low),
+        Op::SmearGateCached(_) => smear_gate::cached(low),
         Op::SmearGateGrad(op) => smear_gate::grad(op, low),
         Op::Softcap(op) => softcap::softcap(op, low),
         Op::SoftcapGrad(op) => softcap::grad(op, low),
@@ -101,10 +110,13 @@ pub fn all() -> Vec<&'static Kernel> {
         add::KERNELS,
         add_scaled::KERNELS,
         attention::KERNELS,
+        attention_cached::KERNELS,
         attention_grad::KERNELS,
         average::KERNELS,
+        cache_write::KERNELS,
         channel_affine::KERNELS,
         clip_coefficient::KERNELS,
+        column_sums::KERNELS,
         constant::KERNELS,
         copy::KERNELS,
         embed::KERNELS,
@@ -125,6 +137,7 @@ pub fn all() -> Vec<&'static Kernel> {
         sgd::KERNELS,
         smear_gate::KERNELS,
         softcap::KERNELS,
+        sums::KERNELS,
         xsa::KERNELS,
         &linear::kernels(),
     ]

@@ -1,14 +1,32 @@
-//! Launches of `residual_mix`.
+//! Launches of `residual_mix` and its gradient.
 
+use super::column_sums::{ENTRY, Sums, WALK, column_sums};
 use crate::kernel::Kernel;
+use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 
-pub(super) const KERNELS: &[&Kernel] = &[];
+static RESIDUAL_MIX: Kernel = Kernel {
+    name: "residual_mix",
+    source: &[include_str!("residual_mix.wgsl")],
+    entry: "residual_mix",
+    access: "rrrw",
+};
+static RESIDUAL_MIX_GRAD: Kernel = Kernel {
+    name: "residual_mix_grad",
+    source: &[WALK, include_str!("residual_mix_grad.wgsl")],
+    entry: ENTRY,
+    access: "rrrrwww",
+};
 
-pub(super) fn residual_mix(_low: &mut Lowering<'_>) {
-    panic!("residual_mix::residual_mix: not written")
+pub(super) const KERNELS: &[&Kernel] = &[&RESIDUAL_MIX, &RESIDUAL_MIX_GRAD];
+
+pub(super) fn residual_mix(low: &mut Lowering<'_>) {
+    let [n, d] = low.matrix(0);
+    let bindings = vec![Input(0), Input(1), Input(2), Output(0)];
+    low.launch_elements(&RESIDUAL_MIX, bindings, n * d, &[d.into()]);
 }
 
-pub(super) fn grad(_low: &mut Lowering<'_>) {
-    panic!("residual_mix::grad: not written")
+pub(super) fn grad(low: &mut Lowering<'_>) {
+    let bindings = vec![Input(0), Input(1), Input(2), Input(3), Output(0), Output(1)];
+    column_sums(low, &RESIDUAL_MIX_GRAD, bindings, low.matrix(0), None, Sums::Stacked(Output(2)));
 }

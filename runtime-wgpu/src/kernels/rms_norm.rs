@@ -6,16 +6,28 @@ use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::{RmsNorm, RmsNormGrad};
 
-const SOURCE: &[&str] = &[REDUCE, include_str!("rms_norm.wgsl")];
-static RMS_NORM: Kernel = Kernel { name: "rms_norm", source: SOURCE, entry: "rms_norm", access: "rw" };
+static RMS_NORM: Kernel = Kernel {
+    name: "rms_norm",
+    source: &[REDUCE, include_str!("rms_norm.wgsl")],
+    entry: "rms_norm",
+    access: "rw",
+};
+static RMS_NORM_GRAD: Kernel = Kernel {
+    name: "rms_norm_grad",
+    source: &[REDUCE, include_str!("rms_norm_grad.wgsl")],
+    entry: "rms_norm_grad",
+    access: "rrw",
+};
 
-pub(super) const KERNELS: &[&Kernel] = &[&RMS_NORM];
+pub(super) const KERNELS: &[&Kernel] = &[&RMS_NORM, &RMS_NORM_GRAD];
 
 pub(super) fn rms_norm(op: &RmsNorm, low: &mut Lowering<'_>) {
     let [n, d] = low.matrix(0);
     low.launch(&RMS_NORM, vec![Input(0), Output(0)], vec![d.into(), op.scale.into()], n);
 }
 
-pub(super) fn grad(_op: &RmsNormGrad, _low: &mut Lowering<'_>) {
-    panic!("rms_norm_grad: not written")
+pub(super) fn grad(op: &RmsNormGrad, low: &mut Lowering<'_>) {
+    let [n, d] = low.matrix(0);
+    let params = vec![d.into(), op.scale.into()];
+    low.launch(&RMS_NORM_GRAD, vec![Input(0), Input(1), Output(0)], params, n);
 }

@@ -1,15 +1,23 @@
-//! Launches of `row`.
+//! Launches of `row` and its gradient.
 
 use crate::kernel::Kernel;
+use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::{Row, RowGrad};
 
-pub(super) const KERNELS: &[&Kernel] = &[];
+const SOURCE: &[&str] = &[include_str!("row.wgsl")];
+static ROW: Kernel = Kernel { name: "row", source: SOURCE, entry: "row", access: "rw" };
+static ROW_GRAD: Kernel = Kernel { name: "row_grad", source: SOURCE, entry: "row_grad", access: "rw" };
 
-pub(super) fn row(_op: &Row, _low: &mut Lowering<'_>) {
-    panic!("row::row: not written")
+pub(super) const KERNELS: &[&Kernel] = &[&ROW, &ROW_GRAD];
+
+pub(super) fn row(op: &Row, low: &mut Lowering<'_>) {
+    let d = low.output(0).numel();
+    low.launch_elements(&ROW, vec![Input(0), Output(0)], d, &[d.into(), (op.index * d).into()]);
 }
 
-pub(super) fn grad(_op: &RowGrad, _low: &mut Lowering<'_>) {
-    panic!("row::grad: not written")
+pub(super) fn grad(op: &RowGrad, low: &mut Lowering<'_>) {
+    let d = low.input(0).numel();
+    let params = [d.into(), (op.index * d).into()];
+    low.launch_elements(&ROW_GRAD, vec![Input(0), Output(0)], op.rows * d, &params);
 }

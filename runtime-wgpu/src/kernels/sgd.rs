@@ -1,11 +1,16 @@
-//! Launches of `sgd`.
+//! Launch of `sgd`.
 
 use crate::kernel::Kernel;
+use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::Sgd;
 
-pub(super) const KERNELS: &[&Kernel] = &[];
+static SGD: Kernel =
+    Kernel { name: "sgd", source: &[include_str!("sgd.wgsl")], entry: "sgd", access: "wwrrr" };
 
-pub(super) fn sgd(_op: &Sgd, _low: &mut Lowering<'_>) {
-    panic!("sgd::sgd: not written")
+pub(super) const KERNELS: &[&Kernel] = &[&SGD];
+
+pub(super) fn sgd(op: &Sgd, low: &mut Lowering<'_>) {
+    let bindings = vec![Output(0), Output(1), Input(2), Input(3), Input(4)];
+    low.launch_elements(&SGD, bindings, low.output(0).numel(), &[op.lr.into(), op.momentum.into()]);
 }

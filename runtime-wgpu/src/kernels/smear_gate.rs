@@ -1,15 +1,45 @@
-//! Launches of `smear_gate`.
+//! Launches of `smear_gate`, `smear_gate_cached` and the gradient.
 
+use super::column_sums::{ENTRY, Sums, WALK, column_sums};
 use crate::kernel::Kernel;
+use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::{SmearGate, SmearGateGrad};
 
-pub(super) const KERNELS: &[&Kernel] = &[];
+static SMEAR_GATE: Kernel = Kernel {
+    name: "smear_gate",
+    source: &[include_str!("sigmoid.wgsl"), include_str!("smear_gate.wgsl")],
+    entry: "smear_gate",
+    access: "rrw",
+};
+static SMEAR_GATE_CACHED: Kernel = Kernel {
+    name: "smear_gate_cached",
+    source: &[include_str!("sigmoid.wgsl"), include_str!("smear_gate_cached.wgsl")],
+    entry: "smear_gate_cached",
+    access: "rrrrw",
+};
+static SMEAR_GATE_GRAD: Kernel = Kernel {
+    name: "smear_gate_grad",
+    source: &[include_str!("sigmoid.wgsl"), WALK, include_str!("smear_gate_grad.wgsl")],
+    entry: ENTRY,
+    access: "rrrww",
+};
 
-pub(super) fn smear_gate(_op: &SmearGate, _low: &mut Lowering<'_>) {
-    panic!("smear_gate::smear_gate: not written")
+pub(super) const KERNELS: &[&Kernel] = &[&SMEAR_GATE, &SMEAR_GATE_CACHED, &SMEAR_GATE_GRAD];
+
+pub(super) fn smear_gate(op: &SmearGate, low: &mut Lowering<'_>) {
+    let [n, d] = low.matrix(0);
+    let bindings = vec![Input(0), Input(1), Output(0)];
+    low.launch_elements(&SMEAR_GATE, bindings, n * d, &[d.into(), op.seq.into()]);
 }
 
-pub(super) fn grad(_op: &SmearGateGrad, _low: &mut Lowering<'_>) {
-    panic!("smear_gate::grad: not written")
+pub(super) fn grad(op: &SmearGateGrad, low: &mut Lowering<'_>) {
+    let bindings = vec![Input(0), Input(1), Input(2), Output(0)];
+    column_sums(low, &SMEAR_GATE_GRAD, bindings, low.matrix(0), Some(op.seq), Sums::One(Output(1)));
+}
+
+pub(super) fn cached(low: &mut Lowering<'_>) {
+    let [n, d] = low.matrix(0);
+    let bindings = vec![Input(0), Input(1), Input(2), Input(3), Output(0)];
+    low.launch_elements(&SMEAR_GATE_CACHED, bindings, n * d, &[d.into()]);
 }

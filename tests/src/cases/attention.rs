@@ -6,7 +6,7 @@ use golf_core::ops::*;
 use golf_core::tensor::Tensor;
 
 /// `(windows, seq, heads, kv_heads, width)`: around blocks of 64, 128 and 256, groups of 1, 2 and 4.
-const SHAPES: [[usize; 5]; 7] = [
+const SHAPES: [[usize; 5]; 12] = [
     [1, 1, 1, 1, 4],
     [2, 7, 2, 1, 8],
     [3, 64, 2, 2, 16],
@@ -14,6 +14,11 @@ const SHAPES: [[usize; 5]; 7] = [
     [2, 130, 4, 1, 5],
     [1, 257, 2, 1, 64],
     [1, 390, 1, 1, 12],
+    [2, 40, 4, 2, 96],
+    [1, 70, 2, 1, 128],
+    [2, 35, 3, 1, 131],
+    [1, 33, 2, 2, 68],
+    [2, 32, 6, 2, 33],
 ];
 
 fn operands([windows, seq, heads, kv_heads, width]: [usize; 5], scale: f64) -> Vec<Tensor> {

@@ -17,15 +17,15 @@ const QUERIES: usize = 64;
 const KEYS: usize = 256;
 
 /// Shapes of one launch.
-struct Layout {
+pub(super) struct Layout {
     /// Tokens of all windows.
-    n: usize,
+    pub n: usize,
     /// Query heads.
-    heads: usize,
+    pub heads: usize,
     /// Query heads per key head.
-    group: usize,
+    pub group: usize,
     /// Channels of a head.
-    width: usize,
+    pub width: usize,
 }
 
 /// Operands of one launch, the keys as `[g·c, n]`.
@@ -36,13 +36,13 @@ struct Operands<'a> {
 }
 
 /// A block of queries: its tokens within their window.
-struct Block {
+pub(super) struct Block {
     /// First token of the window.
-    window: usize,
+    pub window: usize,
     /// First query, counted in the window.
-    first: usize,
+    pub first: usize,
     /// Number of queries.
-    len: usize,
+    pub len: usize,
 }
 
 /// `(q[n,h·c], k[n,g·c], v[n,g·c]) → (y[n,h·c], lse[n,h])`.
@@ -122,7 +122,7 @@ fn attend(
 }
 
 /// The block's queries, head after head, scaled by `1/√c`.
-fn gather(layout: &Layout, q: &[f32], block: &Block, owner: usize, out: &mut [f32]) {
+pub(super) fn gather(layout: &Layout, q: &[f32], block: &Block, owner: usize, out: &mut [f32]) {
     let Layout { heads, width, group, .. } = *layout;
     let scale = (1.0 / (width as f64).sqrt()) as f32;
     for (row, out) in out.chunks_exact_mut(width).enumerate() {

@@ -5,11 +5,10 @@
 //! at all: every result is one dot product with a row of the weight, dequantized on the way when it is packed.
 
 use crate::cpu::launch::{Launch, Operand};
+use crate::cpu::packed::packed_dot;
 use crate::cpu::product::{Old, View, ViewMut, product_then, product_tiled, transpose_tiled};
 use crate::cpu::simd::{dot, vector};
-use crate::cpu::threads::with_scratch;
 use crate::ops::{Linear, LinearForm};
-use crate::quant::pack::dequantize_row;
 
 /// Rows from which on the weight is transposed.
 const MANY_ROWS: usize = 256;
@@ -69,24 +68,22 @@ fn one_row(
     let width = (PIECE / depth).max(1);
     launch.threads.each(y.chunks_mut(width).collect(), |index, y| {
         let first = index * width;
-        match w.packed() {
-            None => {
-                let rows = w.f32s()[first * depth..].chunks_exact(depth);
-                vector(
-                    #[inline(always)]
-                    || y.iter_mut().zip(rows).for_each(|(y, row)| *y = dot(x, row)),
-                );
-            }
-            Some((bits, words)) => with_scratch(depth, |row| {
-                for (offset, y) in y.iter_mut().enumerate() {
-                    dequantize_row(bits, words, cols, depth, first + offset, row);
-                    *y = vector(
-                        #[inline(always)]
-                        || dot(x, row),
-                    );
+        vector(
+            #[inline(always)]
+            || match w.packed() {
+                None => {
+                    let rows = w.f32s()[first * depth..].chunks_exact(depth);
+                    for (y, row) in y.iter_mut().zip(rows) {
+                        *y = dot(x, row);
+                    }
                 }
-            }),
-        }
+                Some((bits, words)) => {
+                    for (row, y) in y.iter_mut().enumerate() {
+                        *y = packed_dot(bits, words, cols, first + row, x);
+                    }
+                }
+            },
+        );
         then(0, first, y);
     });
 }

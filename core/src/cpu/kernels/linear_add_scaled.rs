@@ -13,7 +13,11 @@ pub(in crate::cpu) fn run(launch: Launch<'_>) {
         let (x, scale) = (&x[row * scale.len() + col..], &scale[col..]);
         vector(
             #[inline(always)]
-            || part.iter_mut().zip(x).zip(scale).for_each(|((y, x), scale)| *y = madd(*scale, *y, *x)),
+            || {
+                for ((y, x), scale) in part.iter_mut().zip(x).zip(scale) {
+                    *y = madd(*scale, *y, *x);
+                }
+            },
         );
     });
 }

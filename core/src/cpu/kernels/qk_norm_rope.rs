@@ -1,7 +1,7 @@
 //! `qk_norm_rope` head by head, with the angles from a table.
 
 use super::rms_norm::{inverse_rms, row_grad};
-use crate::cpu::launch::Launch;
+use crate::cpu::launch::{Launch, Operand};
 use crate::cpu::rows::{ColumnSums, ROWS};
 use crate::cpu::simd::{dot, madd, vector};
 use crate::cpu::threads::with_scratch;
@@ -21,18 +21,28 @@ fn rotate(u: &mut [f32], angles: &[f32], sign: f32) {
 }
 
 /// `(x[n,h·c], gain[h]?) → y[n,h·c]`.
-pub(in crate::cpu) fn run(op: &QkNormRope, mut launch: Launch<'_>) {
-    let [_, cols] = launch.inputs[0].matrix();
-    let width = cols / op.heads;
-    let x = launch.inputs[0].f32s();
-    let gain = launch.inputs.get(1).map(|gain| gain.f32s());
+pub(in crate::cpu) fn run(op: &QkNormRope, launch: Launch<'_>) {
+    let (x, gain) = (launch.inputs[0], launch.inputs.get(1).map(|gain| gain.f32s()));
+    from_position(op, 0, x, gain, launch);
+}
+
+/// The launch's only result, for tokens of which the first stands at `first` of its window.
+pub(super) fn from_position(
+    op: &QkNormRope,
+    first: usize,
+    x: Operand<'_>,
+    gain: Option<&[f32]>,
+    mut launch: Launch<'_>,
+) {
+    let [_, cols] = x.matrix();
+    let (width, x) = (cols / op.heads, x.f32s());
     let table = launch.rope.of(op);
     let [y] = launch.results();
     launch.threads.each(y.chunks_mut(ROWS * cols).collect(), |index, y| {
         for (row, y) in y.chunks_exact_mut(cols).enumerate() {
             let row = index * ROWS + row;
             let x = x[row * cols..].chunks_exact(width);
-            let angles = &table[row % op.seq * op.rope_dims..][..op.rope_dims];
+            let angles = &table[(first + row) % op.seq * op.rope_dims..][..op.rope_dims];
             vector(
                 #[inline(always)]
                 || {
