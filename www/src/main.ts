@@ -42,10 +42,10 @@ function compose(root: HTMLElement): void {
   themeSwitch(theme);
   root.replaceChildren(
     h("header", { class: "masthead" }, h("h1", {}, "golf"), h("p", {}, "language models in 16,000,000 bytes"), theme),
-    parts.list,
     h(
       "main",
       {},
+      parts.list,
       statusLine(page, (tab) => parts.show(tab, true)),
       noticeBox(page),
       ...all.map(({ panel }) => panel),

@@ -10,8 +10,6 @@ import { wordsFor } from "./words.ts";
 /** Losses of one job that are answered with a restart; from the second on, on the CPU. */
 const RESTARTS = 2;
 
-export type Learning = NonNullable<ScoreOptions["learn"]>;
-
 export class Session {
   private engine: Promise<Engine>;
   private running: AbortController | null = null;
@@ -40,7 +38,9 @@ export class Session {
     if (this.running !== null) throw new EngineError("busy", `running: ${this.page.get().job ?? ""}`);
     const control = new AbortController();
     this.running = control;
-    this.page.set({ job: words, notice: null });
+    // News outlives the job that brought it; a fault is over when something new is tried.
+    const { notice } = this.page.get();
+    this.page.set({ job: words, notice: notice?.kind === "news" ? notice : null });
     try {
       await this.asking;
       return await job(await this.engine, control.signal);
@@ -101,21 +101,25 @@ export class Session {
     return this.prefer;
   }
 
-  /** Scores `text` into the reading `key`, chunk by chunk, across lost devices; `learn` is null for fixed weights. */
-  async read(key: ReadingKey, text: string, learn: Learning | null, signal: AbortSignal): Promise<Reading> {
+  /** Scores `text` into the reading `key`, chunk by chunk, across lost devices. */
+  async read(key: ReadingKey, text: string, options: ScoreOptions): Promise<Reading> {
+    const fixed = options.learn === undefined;
     const put = (reading: Reading): Reading => {
       this.page.set({ [key]: reading });
       return reading;
     };
     let reading = put(emptyReading(text));
-    if (learn === null) this.page.set({ askable: null });
-    for await (const event of this.score(text, learn, signal)) reading = put(advance(reading, event));
-    if (learn === null) this.page.set({ askable: key });
+    if (fixed) this.page.set({ askable: null });
+    try {
+      for await (const event of this.score(text, options)) reading = put(advance(reading, event));
+    } finally {
+      // Also after a stop: the engine has the whole text from the start.
+      if (fixed && reading.chunks.length > 0) this.page.set({ askable: key });
+    }
     return put({ ...reading, complete: true });
   }
 
-  private score(text: string, learn: Learning | null, signal: AbortSignal): AsyncGenerator<ScoreEvent> {
-    const options: ScoreOptions = learn === null ? { signal } : { signal, learn };
+  private score(text: string, options: ScoreOptions): AsyncGenerator<ScoreEvent> {
     const engine = (): Promise<Engine> => this.engine;
     return uninterrupted({
       attempts: RESTARTS,
@@ -125,7 +129,7 @@ export class Session {
       restart: async (attempt, committed) => {
         if (attempt > 1) this.prefer = "cpu";
         const { device } = await this.restart();
-        this.page.set({ notice: restarted(committed, device.backend === "cpu", learn !== null) });
+        this.page.set({ notice: restarted(committed, device.backend === "cpu", options.learn !== undefined) });
       },
     });
   }

@@ -28,6 +28,14 @@ export const ENGINE_WORDS: Record<ErrorCode, Words> = {
     text: "The model or the text needs more memory than the limits allow. Try a smaller artifact or a shorter text.",
   },
   "no-model": { title: "No model is loaded.", text: "Load one under Load, then try again." },
+  "lossy-text": {
+    title: "The model's tokenizer does not know every character of this text.",
+    text: "It would drop or invent bytes, so bits per byte would not be honest, and nothing was scored. Try a text in other characters.",
+  },
+  diverged: {
+    title: "Learning went out of bounds.",
+    text: "A weight became infinite or no number. Try a smaller learning rate or fewer passes; what was scored before stays.",
+  },
   "empty-text": { title: "There is nothing to read.", text: "Paste a text or pick a sample." },
   "device-lost": {
     title: "The graphics device was lost.",
@@ -52,7 +60,7 @@ export const ENGINE_WORDS: Record<ErrorCode, Words> = {
 export const MODEL_WORDS: Record<ModelErrorCode, Words> = {
   "no-manifest": {
     title: "The list of models is missing.",
-    text: "models/manifest.json was not found beside this page or cannot be read. You can still choose an artifact of your own.",
+    text: "The file models/manifest.json beside this page is missing or cannot be read. You can still choose an artifact of your own.",
   },
   unreachable: {
     title: "The model could not be reached.",

@@ -27,7 +27,7 @@ export function parts(model: Model): Part[] {
   }
   const weights = [...sums].map(([name, size]) => ({ name, bytes: size })).filter((part) => part.bytes > 0);
   const stored = weights.reduce((sum, part) => sum + part.bytes, 0);
-  return [...weights, { name: "Configuration, tokenizer, provenance", bytes: Math.max(0, model.bytes - stored) }];
+  return [...weights, { name: "Tokenizer, configuration and the rest", bytes: Math.max(0, model.bytes - stored) }];
 }
 
 export interface CodecSum {
@@ -86,19 +86,18 @@ function contents({ name, model, listed }: Loaded): HTMLElement[] {
     ),
     capBar(model),
     h(
-      "div",
-      { class: "columns" },
-      h(
-        "section",
-        {},
-        h("h3", {}, "Configuration"),
-        pairs(Object.entries(model.config).map(([key, value]) => [key, plain(value)])),
-      ),
-      h(
-        "section",
-        {},
-        h("h3", {}, "Provenance"),
-        pairs([["name", name], ["sha256", h("code", {}, model.sha256)], ...Object.entries(provenance)]),
+      "section",
+      {},
+      h("h3", {}, "Provenance"),
+      pairs([["name", name], ["sha256", h("code", {}, model.sha256)], ...Object.entries(provenance)]),
+    ),
+    h(
+      "section",
+      {},
+      h("h3", {}, "Configuration"),
+      pairs(
+        Object.entries(model.config).map(([key, value]) => [key, plain(value)]),
+        "dense",
       ),
     ),
     tableOf(
@@ -114,21 +113,25 @@ function contents({ name, model, listed }: Loaded): HTMLElement[] {
         ratio(sum),
       ]),
     ),
-    tableOf(
-      `Tensors (${model.tensors.length})`,
-      ["Tensor", "Shape", "Bits", "Codec", "Raw bytes", "Stored bytes", "Ratio"],
-      2,
-      model.tensors.map((one) => [
-        one.name,
-        one.shape.length === 0 ? "scalar" : one.shape.join(" \u00d7 "),
-        String(one.bits),
-        one.codec,
-        grouped(one.rawBytes),
-        grouped(one.storedBytes),
-        ratio(one),
-      ]),
-    ),
+    h("details", {}, h("summary", {}, `Every tensor (${model.tensors.length})`), tensorTable(model.tensors)),
   ];
+}
+
+function tensorTable(tensors: readonly TensorInfo[]): HTMLElement {
+  return tableOf(
+    "Many tensors share a compressed section: stored bytes are each one's estimated part of it.",
+    ["Tensor", "Shape", "Bits", "Codec", "Raw bytes", "Stored bytes", "Ratio"],
+    2,
+    tensors.map((one) => [
+      one.name,
+      one.shape.length === 0 ? "scalar" : one.shape.join(" \u00d7 "),
+      String(one.bits),
+      one.codec,
+      grouped(one.rawBytes),
+      grouped(one.storedBytes),
+      ratio(one),
+    ]),
+  );
 }
 
 function figure(term: string, value: string, note: string): HTMLElement {

@@ -17,7 +17,7 @@ const JOB = "Learning from the text";
 
 export function learnPanel(page: Page, session: Session): HTMLElement {
   const source = textSource("glossary");
-  const options = learningOptions();
+  const options = learningOptions(page);
   const chart = plot();
   const strips = { before: chunkStrip("Fixed weights", "fixed"), learning: chunkStrip("Learning", "learning") };
   const figures = { before: h("dd"), learning: h("dd"), gain: h("dd") };
@@ -27,10 +27,11 @@ export function learnPanel(page: Page, session: Session): HTMLElement {
 
   async function start(): Promise<void> {
     const text = source.text();
+    const { learn, chunkTokens } = options.chosen();
     page.set({ before: null, learning: null });
     await session.run(JOB, async (_, signal) => {
-      await session.read("before", text, null, signal);
-      await session.read("learning", text, options.chosen(), signal);
+      await session.read("before", text, { chunkTokens, signal });
+      await session.read("learning", text, { learn, chunkTokens, signal });
     });
   }
 
@@ -42,8 +43,8 @@ export function learnPanel(page: Page, session: Session): HTMLElement {
     // Both over the chunks that learning has reached: the same bytes on both sides.
     const same = total((before?.chunks ?? []).slice(0, learning?.chunks.length ?? 0));
     const gain = bitsPerByte(sums.learning) - bitsPerByte(same);
-    figures.before.textContent = sums.before.bytes > 0 ? bpb(bitsPerByte(sums.before)) : "\u2013";
-    figures.learning.textContent = sums.learning.bytes > 0 ? bpb(bitsPerByte(sums.learning)) : "\u2013";
+    figures.before.replaceChildren(sums.before.bytes > 0 ? exact(bitsPerByte(sums.before)) : "\u2013");
+    figures.learning.replaceChildren(sums.learning.bytes > 0 ? exact(bitsPerByte(sums.learning)) : "\u2013");
     figures.gain.textContent = sums.learning.bytes > 0 ? signed(gain) : "\u2013";
     said.textContent = status(before, learning);
     const words =
@@ -138,6 +139,11 @@ function status(before: Reading | null, learning: Reading | null): string {
     : `Chunk ${at} of ${learning.of}: learned. Scoring the next.`;
 }
 
+/** A figure as it is read, with all its digits behind it. */
+function exact(value: number): HTMLElement {
+  return h("data", { value }, bpb(value));
+}
+
 function tableHead(): HTMLElement {
   const heads = ["Chunk", "Bytes", "Fixed", "Learning", "Difference", "Steps after"];
   return h(
@@ -153,8 +159,8 @@ function rows(before: Reading | null, learning: Reading | null): HTMLElement[] {
     const steps = learning?.learned.find((one) => one.chunk === chunk.chunk)?.steps;
     const cells = [
       String(chunk.bytes),
-      bpb(bitsPerByte(chunk)),
-      other === undefined ? "\u2013" : bpb(bitsPerByte(other)),
+      exact(bitsPerByte(chunk)),
+      other === undefined ? "\u2013" : exact(bitsPerByte(other)),
       other === undefined ? "\u2013" : signed(bitsPerByte(other) - bitsPerByte(chunk)),
       steps === undefined ? "\u2013" : String(steps),
     ];

@@ -1,11 +1,21 @@
-// How the weights learn: rule, rate, passes.
+// How the weights learn: rule, rate, passes, and how much is read between two lessons.
 
 import { field, h } from "../dom.ts";
-import type { Learning } from "../session.ts";
+import type { ScoreOptions } from "../engine.ts";
+import type { Page } from "../state.ts";
 
-const RATES: Record<Learning["optimizer"], number> = { adamw: 1e-3, sgd: 2e-3 };
+type Learn = NonNullable<ScoreOptions["learn"]>;
 
-export function learningOptions(): { element: HTMLElement; chosen(): Learning } {
+export interface LearningChoice {
+  learn: Learn;
+  chunkTokens: number;
+}
+
+const RATES: Record<Learn["optimizer"], number> = { adamw: 1e-3, sgd: 2e-3 };
+const EPOCHS = 2;
+
+export function learningOptions(page: Page): { element: HTMLElement; chosen(): LearningChoice } {
+  const rule = (): Learn["optimizer"] => (optimizer.value === "sgd" ? "sgd" : "adamw");
   const optimizer = h(
     "select",
     { onchange: () => (rate.value = String(RATES[rule()])) },
@@ -13,16 +23,36 @@ export function learningOptions(): { element: HTMLElement; chosen(): Learning } 
     h("option", { value: "sgd" }, "SGD, momentum 0.9"),
   );
   const rate = h("input", { type: "number", min: 0.00001, max: 0.1, step: "any", value: RATES.adamw, inputmode: "decimal" });
-  const epochs = h("input", { type: "number", min: 1, max: 10, step: 1, value: 2, inputmode: "numeric" });
-  const rule = (): Learning["optimizer"] => (optimizer.value === "sgd" ? "sgd" : "adamw");
-  const within = (input: HTMLInputElement, fallback: number): number => {
-    const value = input.valueAsNumber;
-    const allowed = Number.isFinite(value) && value >= Number(input.min) && value <= Number(input.max);
-    if (!allowed) input.value = String(fallback);
-    return allowed ? value : fallback;
-  };
+  const epochs = h("input", { type: "number", min: 1, max: 10, step: 1, value: EPOCHS, inputmode: "numeric" });
+  const chunk = h("input", { type: "number", min: 8, step: 1, inputmode: "numeric" });
+  // A chunk is at most the model's window, and that unless something shorter is asked for: less context, sooner lessons.
+  page.watch(
+    (state) => state.loaded?.model.window ?? 1024,
+    (window) => {
+      chunk.max = String(window);
+      chunk.value = String(window);
+    },
+  );
   return {
-    element: h("div", { class: "knobs" }, field("Rule", optimizer), field("Learning rate", rate), field("Passes", epochs)),
-    chosen: () => ({ optimizer: rule(), lr: within(rate, RATES[rule()]), epochs: Math.round(within(epochs, 2)) }),
+    element: h(
+      "div",
+      { class: "knobs" },
+      field("Rule", optimizer),
+      field("Learning rate", rate),
+      field("Passes", epochs),
+      field("Tokens a chunk", chunk),
+    ),
+    chosen: () => ({
+      learn: { optimizer: rule(), lr: within(rate, RATES[rule()]), epochs: Math.round(within(epochs, EPOCHS)) },
+      chunkTokens: Math.round(within(chunk, Number(chunk.max))),
+    }),
   };
+}
+
+/** The number in `input` if its own bounds allow it, else `fallback`, which then also stands in it. */
+function within(input: HTMLInputElement, fallback: number): number {
+  const value = input.valueAsNumber;
+  if (Number.isFinite(value) && value >= Number(input.min) && value <= Number(input.max)) return value;
+  input.value = String(fallback);
+  return fallback;
 }

@@ -45,7 +45,7 @@ export function readPanel(page: Page, session: Session): ReadPanel {
     await session.run(JOB, async (engine, signal) => {
       const compressed = await engine.compress(text);
       page.set({ sizes: { ...compressed, text } });
-      await session.read("fixed", text, null, signal);
+      await session.read("fixed", text, { signal });
     });
   }
 
@@ -159,7 +159,7 @@ function summary(reading: Reading | null, sizes: Sizes | null): HTMLElement[] {
     bars(rows),
     h(
       "p",
-      { class: "small muted" },
+      { class: "small muted result-note" },
       `${grouped(sum.tokens)} tokens, ${bytes(sum.bytes)}${part}. Read in ${seconds(sum.seconds)}, ${rate(sum.tokens, sum.seconds)} tokens per second. The model's own size is not charged, nor are the compressors' programs.`,
     ),
   ];

@@ -11,7 +11,7 @@ const SEEDS = 2 ** 31;
 
 export function writePanel(page: Page, session: Session): HTMLElement {
   const prompt = h("textarea", { rows: 3, spellcheck: "false" }, "Fellow citizens, the state of the Union is");
-  const temperature = slider("Temperature", 0, 2, 0.05, 0.8, (value) => (value === 0 ? "0, the likeliest" : value.toFixed(2)));
+  const temperature = slider("Temperature", 0, 2, 0.05, 0.8, (value) => (value === 0 ? "0, greedy" : value.toFixed(2)));
   const topK = number("Top k, 0 for all", 0, 65_536, 40);
   const tokens = number("Tokens", 1, 2_048, 160);
   const seed = number("Seed", 0, SEEDS - 1, 1);

@@ -22,7 +22,7 @@ export function bars(rows: readonly Bar[]): HTMLElement {
         { class: row.ours === true ? "ours" : "other" },
         h("dt", {}, row.name),
         h("dd", { class: "bar", "aria-hidden": "true" }, fill),
-        h("dd", {}, row.figure),
+        h("dd", {}, h("data", { value: row.value }, row.figure)),
       );
     }),
   );
