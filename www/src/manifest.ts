@@ -8,6 +8,13 @@ export interface Listed extends Promised {
   url: string;
   about: string;
   provenance: Record<string, string>;
+  /** A sentence as this model reads it, token by token; empty where the list has none. */
+  specimen: readonly Piece[];
+}
+
+export interface Piece {
+  text: string;
+  bits: number;
 }
 
 /** Models of the manifest, the preferred one first: the largest that is there. */
@@ -47,5 +54,15 @@ function parseEntry(entry: unknown, at: number, base: string): Listed {
   const provenance: Record<string, string> = {};
   for (const [key, value] of Object.entries((fields.provenance ?? {}) as object)) provenance[key] = String(value);
   const about = typeof fields.about === "string" ? fields.about : "";
-  return { name: text("name"), url: new URL(text("file"), base).href, about, bytes: length, sha256: hash, provenance };
+  const url = new URL(text("file"), base).href;
+  return { name: text("name"), url, about, bytes: length, sha256: hash, provenance, specimen: parseSpecimen(fields.specimen) };
+}
+
+/** Pairs of text and bits; anything else is as good as none, for it only decorates. */
+function parseSpecimen(value: unknown): Piece[] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((pair: unknown) => {
+    const [text, bits] = Array.isArray(pair) ? (pair as unknown[]) : [];
+    return typeof text === "string" && typeof bits === "number" ? [{ text, bits }] : [];
+  });
 }

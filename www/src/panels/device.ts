@@ -5,6 +5,7 @@ import type { Device, Memory } from "../engine.ts";
 import { bytes } from "../format.ts";
 import type { Session } from "../session.ts";
 import type { Page, Prefer } from "../state.ts";
+import { framed } from "./frame.ts";
 
 const BROWSERS: readonly [string, string][] = [
   [
@@ -59,10 +60,9 @@ export function devicePanel(page: Page, session: Session): HTMLElement {
       if (job === null) void measure();
     },
   );
-  return h(
-    "div",
-    { class: "panel" },
-    h("header", {}, h("h2", {}, "Device"), h("p", {}, "What computes, and why.")),
+  return framed(
+    "Device",
+    "What computes, and why.",
     h("div", { class: "columns" }, h("section", {}, facts, choice(page, session)), h("section", {}, memory, tryLoss)),
     h("section", {}, h("h3", {}, "If WebGPU is missing"), pairs(BROWSERS)),
   );

@@ -1,12 +1,17 @@
-// What stands above every panel: the status line and the notice.
+// What every panel shares: its frame, and above it the status line and the notice.
 
-import { h } from "../dom.ts";
+import { type Child, h } from "../dom.ts";
 import { bytes } from "../format.ts";
 import type { Page } from "../state.ts";
 
+/** A panel with its heading and what it is about. */
+export function framed(title: string, about: string, ...parts: Child[]): HTMLElement {
+  return h("div", { class: "panel" }, h("header", {}, h("h2", {}, title), h("p", {}, about)), ...parts);
+}
+
 export function statusLine(page: Page, show: (tab: string) => void): HTMLElement {
   const model = h("span");
-  const load = h("button", { type: "button", class: "link small", onclick: () => show("load") }, "Load one");
+  const load = h("button", { type: "button", class: "link small to-load", onclick: () => show("load") }, "Load one");
   const device = h("span");
   const why = h("button", { type: "button", class: "link small", hidden: true, onclick: () => show("device") }, "Why the CPU?");
   const job = h("span", { class: "job", role: "status" });

@@ -4,6 +4,7 @@ import { h, pairs } from "../dom.ts";
 import type { Model, TensorInfo } from "../engine.ts";
 import { bytes, count, grouped } from "../format.ts";
 import type { Loaded, Page } from "../state.ts";
+import { framed } from "./frame.ts";
 
 export const CAP = 16_000_000;
 
@@ -55,12 +56,7 @@ export function byCodec(tensors: readonly TensorInfo[]): CodecSum[] {
 
 export function inspectPanel(page: Page): HTMLElement {
   const body = h("div", { class: "panel" });
-  const element = h(
-    "div",
-    { class: "panel" },
-    h("header", {}, h("h2", {}, "Inspect"), h("p", {}, "What is in the file, byte by byte, against the cap of 16,000,000.")),
-    body,
-  );
+  const element = framed("Inspect", "What is in the file, byte by byte, against the cap of 16,000,000.", body);
   page.watch(
     (state) => state.loaded,
     (loaded) =>
@@ -174,7 +170,7 @@ function capBar(model: Model): HTMLElement {
     {},
     h("h3", {}, `${grouped(model.bytes)} of ${grouped(CAP)} bytes`),
     h("div", { class: "stack", "aria-hidden": "true" }, ...segments),
-    h("dl", { class: "pairs" }, ...rows, empty),
+    h("dl", { class: "pairs sizes" }, ...rows, empty),
   );
 }
 

@@ -4,10 +4,12 @@ import * as cache from "../cache.ts";
 import { h } from "../dom.ts";
 import { download } from "../download.ts";
 import { EngineError } from "../engine.ts";
-import { bytes, grouped } from "../format.ts";
+import { bits, bytes, grouped } from "../format.ts";
+import { levelOf } from "../heat.ts";
 import { type Listed, readManifest } from "../manifest.ts";
 import type { Session } from "../session.ts";
 import type { Page } from "../state.ts";
+import { bitsPerByte } from "../stats.ts";
 import { progress } from "../views/progress.ts";
 import { runButton } from "../views/run-button.ts";
 import { wordsFor } from "../words.ts";
@@ -15,10 +17,39 @@ import { wordsFor } from "../words.ts";
 /** The cap of the challenge, and a little room for files that break it knowingly. */
 const MAX_FILE_BYTES = 64_000_000;
 
+/** A sentence in the shades of its surprise: what the page is about, before anything is loaded. */
+function specimen({ name, specimen: pieces }: Listed): HTMLElement | null {
+  if (pieces.length === 0) return null;
+  const shaded = pieces.map(({ text, bits: cost }) => h("span", { class: "token", "data-level": levelOf(cost, "token") }, text));
+  const rate = bitsPerByte({
+    bits: pieces.reduce((sum, piece) => sum + piece.bits, 0),
+    bytes: new TextEncoder().encode(pieces.map((piece) => piece.text).join("")).length,
+  });
+  return h(
+    "figure",
+    { class: "specimen" },
+    h("p", {}, ...shaded),
+    h(
+      "figcaption",
+      { class: "small muted" },
+      `A sentence that ${name} has never seen, as it reads it: the stronger the shade, the less expected. ${bits(rate)} bits per byte.`,
+    ),
+  );
+}
+
 export function loadPanel(page: Page, session: Session, loaded: () => void): HTMLElement {
   const shelf = h("section", { "aria-label": "Models of this page" });
+  const example = h("div");
   readManifest(new URL("models/manifest.json", document.baseURI).href).then(
-    (models) => shelf.replaceChildren(...models.map((model) => entry(page, session, model, loaded))),
+    (models) => {
+      shelf.replaceChildren(...models.map((model) => entry(page, session, model, loaded)));
+      example.replaceChildren(
+        ...models
+          .slice(0, 1)
+          .map(specimen)
+          .filter((figure) => figure !== null),
+      );
+    },
     (error: unknown) => {
       const { title, text } = wordsFor(error);
       shelf.replaceChildren(h("p", {}, title), h("p", { class: "muted" }, text));
@@ -28,6 +59,7 @@ export function loadPanel(page: Page, session: Session, loaded: () => void): HTM
     "div",
     { class: "panel" },
     h("h2", { class: "lead" }, "See where a language model of at most 16\u00a0MB is surprised, and watch it learn as it reads."),
+    example,
     shelf,
     ownFile(page, session, loaded),
     h(

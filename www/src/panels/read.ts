@@ -1,20 +1,17 @@
 // Read: the heat map of a text, and the model beside two compressors.
 
 import { h } from "../dom.ts";
-import type { Token } from "../engine.ts";
-import { bits, bpb, bytes, grouped, rate, seconds, shown } from "../format.ts";
-import { legend, levelOf, spoken, type Unit, valueOf } from "../heat.ts";
+import { bpb, bytes, grouped, rate, seconds } from "../format.ts";
 import type { Session } from "../session.ts";
 import type { Page, Reading, Sizes } from "../state.ts";
-import { bitsPerByte, mostSurprising, total } from "../stats.ts";
+import { bitsPerByte, total } from "../stats.ts";
 import { type Bar, bars } from "../views/bars.ts";
-import { heatmap } from "../views/heatmap.ts";
 import { runButton } from "../views/run-button.ts";
 import { textSource } from "../views/text-source.ts";
-import { detail } from "./detail.ts";
+import { framed } from "./frame.ts";
+import { textMap } from "./text-map.ts";
 
 const JOB = "Reading the text";
-const SURPRISES = 8;
 
 export interface ReadPanel {
   element: HTMLElement;
@@ -23,22 +20,8 @@ export interface ReadPanel {
 
 export function readPanel(page: Page, session: Session): ReadPanel {
   const source = textSource("johnson-1966");
-  const card = detail(page, session, "fixed");
-  const scale = scaleChoice(() => map.reshade());
-  let tokens: Token[] = [];
-  const map = heatmap({
-    label: "The text, token by token",
-    empty: "The text appears here, shaded by surprise.",
-    shade: (index) => {
-      const token = tokens[index] as Token;
-      const value = valueOf(token, scale.unit());
-      return { level: levelOf(value, scale.unit()), number: bits(value), spoken: spoken(token) };
-    },
-    chosen: (index) => card.show(index, tokens[index] as Token),
-  });
-  const numbers = h("input", { type: "checkbox", id: "read-numbers", onchange: () => map.numbers(numbers.checked) });
+  const map = textMap(page, session);
   const result = h("section", { "aria-label": "Result" });
-  const surprises = h("section", { "aria-label": "Most surprising tokens", hidden: true });
 
   async function start(): Promise<void> {
     const text = source.text();
@@ -49,41 +32,13 @@ export function readPanel(page: Page, session: Session): ReadPanel {
     });
   }
 
-  let drawn: Reading | null = null;
   page.watch(
     (state) => state.fixed,
     (reading) => {
-      if (reading === null || drawn === null || reading.text !== drawn.text || reading.chunks.length < drawn.chunks.length) {
-        tokens = [];
-        map.clear();
-        card.clear();
-      }
-      const fresh = (reading?.chunks ?? [])
-        .slice(tokens.length === 0 ? 0 : (drawn?.chunks.length ?? 0))
-        .flatMap((chunk) => chunk.tokens);
-      tokens = [...tokens, ...fresh];
-      map.append(fresh);
-      drawn = reading;
+      map.show(reading);
       result.replaceChildren(...summary(reading, page.get().sizes));
-      showSurprises(reading);
     },
   );
-
-  function showSurprises(reading: Reading | null): void {
-    surprises.hidden = reading === null || !reading.complete;
-    if (surprises.hidden) return;
-    const entries = mostSurprising(tokens, SURPRISES).map((index) => {
-      const token = tokens[index] as Token;
-      return h(
-        "li",
-        {},
-        h("button", { type: "button", class: "link", onclick: () => map.focus(index) }, shown(token.text.trim())),
-        h("small", { class: "muted" }, ` ${bits(token.bits)}`),
-      );
-    });
-    surprises.replaceChildren(h("h3", {}, "Most surprising, in bits"), h("ol", { class: "surprises" }, ...entries));
-  }
-
   const run = runButton({
     page,
     label: "Read",
@@ -92,55 +47,13 @@ export function readPanel(page: Page, session: Session): ReadPanel {
     stop: () => session.stop(),
     needsModel: true,
   });
-  const element = h(
-    "div",
-    { class: "panel" },
-    h(
-      "header",
-      {},
-      h("h2", {}, "Read"),
-      h("p", {}, "How many bits each token costs the model, given everything before it. Few bits: expected. Many: a surprise."),
-    ),
+  const element = framed(
+    "Read",
+    "How many bits each token costs the model, given everything before it. Few bits: expected. Many: a surprise.",
     h("div", { class: "columns" }, h("section", {}, source.element, h("div", { class: "row" }, run.element)), result),
-    h(
-      "div",
-      { class: "beside" },
-      h(
-        "section",
-        {},
-        scale.element,
-        h("label", { class: "choice small", for: "read-numbers" }, numbers, "Show the figures in the text"),
-        map.element,
-        surprises,
-      ),
-      card.element,
-    ),
+    map.element,
   );
   return { element, start };
-}
-
-/** Bits per token or per byte, with the legend of the one that is on. */
-function scaleChoice(changed: () => void): { element: HTMLElement; unit(): Unit } {
-  let unit: Unit = "token";
-  const key = h("ol", { class: "legend", "aria-label": "Scale of surprise" });
-  const select = h(
-    "select",
-    {
-      "aria-label": "Shade by",
-      onchange: () => {
-        unit = select.value === "byte" ? "byte" : "token";
-        show();
-        changed();
-      },
-    },
-    h("option", { value: "token" }, "bits per token"),
-    h("option", { value: "byte" }, "bits per byte"),
-  );
-  select.classList.add("narrow");
-  const show = (): void =>
-    key.replaceChildren(...legend(unit).map((range, level) => h("li", { class: "token", "data-level": level }, range)));
-  show();
-  return { element: h("div", { class: "row" }, select, key), unit: () => unit };
 }
 
 function summary(reading: Reading | null, sizes: Sizes | null): HTMLElement[] {

@@ -1,25 +1,20 @@
 // Write: the model goes on from a prompt.
 
-import { field, freshId, h } from "../dom.ts";
+import { field, h } from "../dom.ts";
+import type { WriteOptions } from "../engine.ts";
 import { rate, seconds } from "../format.ts";
 import type { Session } from "../session.ts";
 import type { Page } from "../state.ts";
+import { number, slider } from "../views/knobs.ts";
 import { runButton } from "../views/run-button.ts";
+import { framed } from "./frame.ts";
 
 const JOB = "Writing";
 const SEEDS = 2 ** 31;
 
 export function writePanel(page: Page, session: Session): HTMLElement {
   const prompt = h("textarea", { rows: 3, spellcheck: "false" }, "Fellow citizens, the state of the Union is");
-  const temperature = slider("Temperature", 0, 2, 0.05, 0.8, (value) => (value === 0 ? "0, greedy" : value.toFixed(2)));
-  const topK = number("Top k, 0 for all", 0, 65_536, 40);
-  const tokens = number("Tokens", 1, 2_048, 160);
-  const seed = number("Seed", 0, SEEDS - 1, 1);
-  const another = h(
-    "button",
-    { type: "button", class: "link small", onclick: () => (seed.input.value = String(Math.floor(Math.random() * SEEDS))) },
-    "Another seed",
-  );
+  const knobs = samplingKnobs();
   const output = h("div", { class: "written", role: "region", "aria-label": "Written text", tabindex: 0 });
   const figures = h(
     "p",
@@ -33,15 +28,11 @@ export function writePanel(page: Page, session: Session): HTMLElement {
     figures.textContent = "Writing\u2026";
     let pieces = 0;
     const result = await session.run(JOB, (engine, signal) =>
-      engine.write(
-        prompt.value,
-        { temperature: temperature.value(), topK: topK.value(), seed: seed.value(), tokens: tokens.value(), signal },
-        (text) => {
-          pieces += 1;
-          written.append(text);
-          output.scrollTop = output.scrollHeight;
-        },
-      ),
+      engine.write(prompt.value, { ...knobs.chosen(), signal }, (text) => {
+        pieces += 1;
+        written.append(text);
+        output.scrollTop = output.scrollHeight;
+      }),
     );
     if (result === null) {
       figures.textContent =
@@ -59,72 +50,29 @@ export function writePanel(page: Page, session: Session): HTMLElement {
     stop: () => session.stop(),
     needsModel: true,
   });
-  return h(
-    "div",
-    { class: "panel" },
-    h(
-      "header",
-      {},
-      h("h2", {}, "Write"),
-      h(
-        "p",
-        {},
-        "The model goes on from your words. It is small and knows what it was trained on, little else. The same seed writes the same text.",
-      ),
-    ),
+  return framed(
+    "Write",
+    "The model goes on from your words. It is small and knows what it was trained on, little else. The same seed writes the same text.",
     h(
       "div",
       { class: "columns" },
-      h(
-        "section",
-        {},
-        field("Prompt", prompt),
-        h(
-          "div",
-          { class: "knobs" },
-          temperature.element,
-          topK.element,
-          tokens.element,
-          h("div", { class: "field" }, seed.element, another),
-        ),
-        h("div", { class: "row" }, run.element),
-      ),
+      h("section", {}, field("Prompt", prompt), knobs.element, h("div", { class: "row" }, run.element)),
       h("section", {}, output, figures),
     ),
   );
 }
 
-interface Knob {
-  element: HTMLElement;
-  value(): number;
-}
-
-function slider(label: string, min: number, max: number, step: number, initial: number, words: (value: number) => string): Knob {
-  const id = freshId("slider");
-  const shown = h("output", { for: id });
-  const input = h("input", { type: "range", id, min, max, step, value: initial, oninput: show });
-  function show(): void {
-    shown.textContent = words(input.valueAsNumber);
-    input.setAttribute("aria-valuetext", words(input.valueAsNumber));
-  }
-  show();
+/** How the next token is drawn, and how many. */
+function samplingKnobs(): { element: HTMLElement; chosen(): Omit<WriteOptions, "signal"> } {
+  const temperature = slider("Temperature", 0, 2, 0.05, 0.8, (value) => (value === 0 ? "0, greedy" : value.toFixed(2)));
+  const topK = number("Top k, 0 for all", 0, 65_536, 40);
+  const tokens = number("Tokens", 1, 2_048, 160);
+  const seed = number("Seed", 0, SEEDS - 1, 1);
+  const draw = (): void => void (seed.input.value = String(Math.floor(Math.random() * SEEDS)));
+  const another = h("button", { type: "button", class: "link small", onclick: draw }, "Another seed");
+  const seeded = h("div", { class: "field" }, seed.element, another);
   return {
-    element: h("div", { class: "field" }, h("label", { for: id }, label, ": ", shown), input),
-    value: () => input.valueAsNumber,
-  };
-}
-
-/** A whole number; what is out of range goes to the nearest that is not. */
-function number(label: string, min: number, max: number, initial: number): Knob & { input: HTMLInputElement } {
-  const input = h("input", { type: "number", min, max, step: 1, value: initial, inputmode: "numeric" });
-  return {
-    input,
-    element: field(label, input),
-    value() {
-      const raw = Number.isFinite(input.valueAsNumber) ? Math.round(input.valueAsNumber) : initial;
-      const value = Math.min(max, Math.max(min, raw));
-      input.value = String(value);
-      return value;
-    },
+    element: h("div", { class: "knobs" }, temperature.element, topK.element, tokens.element, seeded),
+    chosen: () => ({ temperature: temperature.value(), topK: topK.value(), seed: seed.value(), tokens: tokens.value() }),
   };
 }

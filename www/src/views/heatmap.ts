@@ -33,75 +33,40 @@ export interface Heatmap {
 }
 
 export function heatmap(options: HeatmapOptions): Heatmap {
-  const element = h("div", {
-    class: "heatmap",
-    role: "group",
-    "aria-label": options.label,
-    "data-empty": options.empty,
-    onkeydown: keyed,
-    onfocusin: focused,
-    onpointerover: hovered,
-  });
+  const element = h("div", { class: "heatmap", role: "group", "aria-label": options.label, "data-empty": options.empty });
   let spans: HTMLElement[] = [];
   let current = 0;
 
-  const indexOf = (target: EventTarget | null): number => {
-    const token = target instanceof Element ? target.closest<HTMLElement>(".token") : null;
-    return token === null ? -1 : Number(token.dataset.index);
-  };
-
-  function paint(span: HTMLElement, index: number): void {
-    const { level, number, spoken, cost } = options.shade(index);
-    span.dataset.level = String(level);
-    span.dataset.number = number;
-    span.toggleAttribute("data-cost", cost === true);
-    span.setAttribute("aria-label", spoken);
-  }
-
   function choose(index: number): void {
-    spans[current]?.setAttribute("tabindex", "-1");
-    spans[current]?.setAttribute("aria-selected", "false");
+    mark(spans[current], false);
     current = index;
-    spans[index]?.setAttribute("tabindex", "0");
-    spans[index]?.setAttribute("aria-selected", "true");
+    mark(spans[index], true);
     options.chosen(index);
   }
-
-  function focused(event: FocusEvent): void {
-    const index = indexOf(event.target);
+  element.addEventListener("focusin", ({ target }) => {
+    const index = indexOf(target);
     if (index >= 0) choose(index);
-  }
-
-  function hovered(event: PointerEvent): void {
-    const index = indexOf(event.target);
-    if (index >= 0 && event.pointerType === "mouse") options.chosen(index);
-  }
-
-  function keyed(event: KeyboardEvent): void {
+  });
+  element.addEventListener("pointerover", ({ target, pointerType }) => {
+    const index = indexOf(target);
+    if (index >= 0 && pointerType === "mouse") options.chosen(index);
+  });
+  element.addEventListener("keydown", (event) => {
     const target = destination(event.key, spans, current);
     if (target === null) return;
     event.preventDefault();
     spans[target]?.focus();
-  }
+  });
 
   return {
     element,
     append(tokens) {
-      const fragment = document.createDocumentFragment();
-      for (const token of tokens) {
-        const index = spans.length;
-        const span = h(
-          "span",
-          { class: "token", role: "option", tabindex: index === 0 ? 0 : -1, "aria-selected": "false", "data-index": index },
-          ...visible(token),
-        );
-        paint(span, index);
-        spans.push(span);
-        fragment.append(span);
-      }
+      const fresh = tokens.map((token, at) => span(token, spans.length + at));
+      fresh.forEach((one, at) => paint(one, options.shade(spans.length + at)));
+      spans = [...spans, ...fresh];
       // An empty list box would be a control without content.
       element.setAttribute("role", spans.length > 0 ? "listbox" : "group");
-      element.append(fragment);
+      element.append(...fresh);
     },
     clear() {
       spans = [];
@@ -109,12 +74,39 @@ export function heatmap(options: HeatmapOptions): Heatmap {
       element.setAttribute("role", "group");
       element.replaceChildren();
     },
-    reshade: () => spans.forEach(paint),
-    numbers: (on) => element.toggleAttribute("data-numbers", on),
-    focus(index) {
-      spans[index]?.focus();
-    },
+    reshade: () => spans.forEach((one, index) => paint(one, options.shade(index))),
+    numbers: (on) => void element.toggleAttribute("data-numbers", on),
+    focus: (index) => spans[index]?.focus(),
   };
+}
+
+function indexOf(target: EventTarget | null): number {
+  const token = target instanceof Element ? target.closest<HTMLElement>(".token") : null;
+  return token === null ? -1 : Number(token.dataset.index);
+}
+
+/** A token; only the first is reached by Tab until another is chosen. */
+function span(token: Token, index: number): HTMLElement {
+  const attributes = {
+    class: "token",
+    role: "option",
+    tabindex: index === 0 ? 0 : -1,
+    "aria-selected": "false",
+    "data-index": index,
+  };
+  return h("span", attributes, ...visible(token));
+}
+
+function paint(element: HTMLElement, { level, number, spoken, cost }: Shade): void {
+  element.dataset.level = String(level);
+  element.dataset.number = number;
+  element.toggleAttribute("data-cost", cost === true);
+  element.setAttribute("aria-label", spoken);
+}
+
+function mark(element: HTMLElement | undefined, selected: boolean): void {
+  element?.setAttribute("tabindex", selected ? "0" : "-1");
+  element?.setAttribute("aria-selected", String(selected));
 }
 
 /** A line break keeps its place and shows a mark to hold the shade; a lone blank is a blank. */

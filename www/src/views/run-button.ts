@@ -1,4 +1,4 @@
-// The one button of a job: starts it, and stops it while it runs. While another job runs it says so instead of acting; it stays
+// The one button of a job: starts it, and stops it while it runs. A click sets the job before it returns. While another job runs it says so instead of acting; it stays
 // focusable, so that the keyboard never falls off the page.
 
 import { h } from "../dom.ts";

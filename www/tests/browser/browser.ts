@@ -80,7 +80,6 @@ export async function read(page: Page, text: string): Promise<number> {
   await tab(page, "Read");
   await chooseText(page, "read", text);
   await press(page, "Read");
-  await page.waitForFunction(() => document.querySelector(".status .job")?.textContent !== "");
   await idle(page);
   return figure(page, "#read .bars .ours data");
 }

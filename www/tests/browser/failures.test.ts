@@ -121,7 +121,6 @@ describe.runIf(hasChromium())("a visit on the CPU", () => {
     expect(await here.page.locator(".status").innerText()).toContain(MODEL.name);
     await tab(here.page, "Read");
     await press(here.page, "Read");
-    await here.page.waitForFunction(() => document.querySelector(".status .job")?.textContent !== "");
     await idle(here.page);
     expect(await figure(here.page, "#read .bars .ours data")).toBeGreaterThan(0);
   });

@@ -75,6 +75,11 @@ describe("manifest", () => {
     expect(models.map((model) => model.name)).toEqual(["b", "a"]);
     expect(models[1]?.url).toBe("https://host.example/golf/models/a.bin");
   });
+  test("a_specimen_that_is_none_is_left_out", () => {
+    const of = (specimen: unknown) => parseManifest({ models: [{ ...entry, specimen }] }, base)[0]?.specimen;
+    expect(of([["a", 1], ["b"], 3, ["c", "d"]])).toEqual([{ text: "a", bits: 1 }]);
+    expect(of("odd")).toEqual([]);
+  });
   test.each([
     ["no list", null],
     ["an empty list", { models: [] }],
