@@ -13,6 +13,8 @@ export interface LearningChoice {
 
 const RATES: Record<Learn["optimizer"], number> = { adamw: 1e-3, sgd: 2e-3 };
 const EPOCHS = 2;
+/** Short, so that a page of text has lessons; a chunk is at most the model's window. */
+const CHUNK = 128;
 
 export function learningOptions(page: Page): { element: HTMLElement; chosen(): LearningChoice } {
   const rule = (): Learn["optimizer"] => (optimizer.value === "sgd" ? "sgd" : "adamw");
@@ -25,26 +27,34 @@ export function learningOptions(page: Page): { element: HTMLElement; chosen(): L
   const rate = h("input", { type: "number", min: 0.00001, max: 0.1, step: "any", value: RATES.adamw, inputmode: "decimal" });
   const epochs = h("input", { type: "number", min: 1, max: 10, step: 1, value: EPOCHS, inputmode: "numeric" });
   const chunk = h("input", { type: "number", min: 8, step: 1, inputmode: "numeric" });
-  // A chunk is at most the model's window, and that unless something shorter is asked for: less context, sooner lessons.
   page.watch(
-    (state) => state.loaded?.model.window ?? 1024,
+    (state) => state.loaded?.model.window ?? CHUNK,
     (window) => {
       chunk.max = String(window);
-      chunk.value = String(window);
+      chunk.value = String(Math.min(window, CHUNK));
     },
   );
   return {
     element: h(
       "div",
-      { class: "knobs" },
-      field("Rule", optimizer),
-      field("Learning rate", rate),
-      field("Passes", epochs),
-      field("Tokens a chunk", chunk),
+      { class: "field" },
+      h(
+        "div",
+        { class: "knobs" },
+        field("Rule", optimizer),
+        field("Learning rate", rate),
+        field("Passes", epochs),
+        field("Tokens a chunk", chunk),
+      ),
+      h(
+        "p",
+        { class: "small muted" },
+        "A chunk is scored with the context it holds itself: longer ones see more, shorter ones learn sooner.",
+      ),
     ),
     chosen: () => ({
       learn: { optimizer: rule(), lr: within(rate, RATES[rule()]), epochs: Math.round(within(epochs, EPOCHS)) },
-      chunkTokens: Math.round(within(chunk, Number(chunk.max))),
+      chunkTokens: Math.round(within(chunk, Math.min(CHUNK, Number(chunk.max)))),
     }),
   };
 }

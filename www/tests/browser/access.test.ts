@@ -9,7 +9,7 @@ import { serve, type Site } from "./serve.ts";
 
 const TABS = ["Load", "Read", "Learn", "Write", "Inspect", "Device"];
 
-describe.runIf(hasChromium())("access", () => {
+describe.runIf(hasChromium)("access", () => {
   let site: Site;
   let browser: Browser;
   beforeAll(async () => {

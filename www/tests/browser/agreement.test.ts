@@ -19,7 +19,7 @@ const CHUNK = 32;
 
 const written = new Map<Backend, string>();
 
-describe.runIf(hasChromium()).each(BACKENDS)("on %s", (backend) => {
+describe.runIf(hasChromium).each(BACKENDS)("on %s", (backend) => {
   let site: Site;
   let browser: Browser;
   let here: Visit;
@@ -43,11 +43,11 @@ describe.runIf(hasChromium()).each(BACKENDS)("on %s", (backend) => {
     expect((await why.innerText()).length).toBeGreaterThan(20);
   });
 
-  test.runIf(hasNative())("bits_per_byte_agree_with_the_native_evaluator", async () => {
+  test.runIf(hasNative)("bits_per_byte_agree_with_the_native_evaluator", async () => {
     expect(Math.abs((await read(here.page, TEXT)) - evaluate(TEXT).val_bpb)).toBeLessThan(TOLERANCE);
   });
 
-  test.runIf(hasNative())("four_chunks_of_learning_follow_the_native_trajectory", async () => {
+  test.runIf(hasNative)("four_chunks_of_learning_follow_the_native_trajectory", async () => {
     await learn(here.page, TEXT, CHUNK);
     const native = evaluate(TEXT, ...learningAs(CHUNK));
     expect(native.chunks).toHaveLength(4);
@@ -82,7 +82,7 @@ describe.runIf(hasChromium()).each(BACKENDS)("on %s", (backend) => {
   });
 });
 
-test.runIf(hasChromium())("both_backends_write_the_same_text", () => {
+test.runIf(hasChromium)("both_backends_write_the_same_text", () => {
   expect(written.get("webgpu")).toBe(written.get("cpu"));
 });
 

@@ -10,10 +10,9 @@ const SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshade
 
 export type Backend = "webgpu" | "cpu";
 
-export function hasChromium(): boolean {
-  if (!existsSync(CHROMIUM)) console.warn(`skipped: no browser at ${CHROMIUM}; hint: apt-get install chromium, or set CHROMIUM`);
-  return existsSync(CHROMIUM);
-}
+/** Whether it is there; said once where it is not. */
+export const hasChromium = existsSync(CHROMIUM);
+if (!hasChromium) console.warn(`skipped: the browser, none at ${CHROMIUM}; hint: apt-get install chromium, or set CHROMIUM`);
 
 export async function launch(backend: Backend): Promise<Browser> {
   const gpu = backend === "webgpu" ? SOFTWARE_GPU : ["--disable-gpu"];

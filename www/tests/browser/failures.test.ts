@@ -23,7 +23,7 @@ import { serve, type Site } from "./serve.ts";
 const MODEL_PATH = `models/${MODEL.file}`;
 const artifact = readFileSync(MODEL.path);
 
-describe.runIf(hasChromium())("a visit on the CPU", () => {
+describe.runIf(hasChromium)("a visit on the CPU", () => {
   let site: Site;
   let browser: Browser;
   let here: Visit;
@@ -167,8 +167,8 @@ describe.runIf(hasChromium())("a visit on the CPU", () => {
   });
 });
 
-describe.runIf(hasChromium())("a visit on WebGPU", () => {
-  test.runIf(hasNative()).each([
+describe.runIf(hasChromium)("a visit on WebGPU", () => {
+  test.runIf(hasNative).each([
     ["scores", /^Fixed weights: chunk 2 of 4/],
     ["learns", /^Chunk 2 of 4/],
   ])("a_device_destroyed_while_it_%s_is_replaced_and_the_trajectory_is_the_same", async (_, moment) => {

@@ -22,10 +22,12 @@ export const sample = (name: string): string => readFileSync(join(WWW, "src/samp
 
 const BINARY = process.env.GOLF_EVAL ?? join(process.env.CARGO_TARGET_DIR ?? join(WWW, "../target"), "release/golf-eval");
 
-export function hasNative(): boolean {
-  if (!existsSync(BINARY))
-    console.warn(`skipped: no native evaluator at ${BINARY}; hint: cargo build --release -p golf-cli, or set GOLF_EVAL`);
-  return existsSync(BINARY);
+/** Whether it is there; said once where it is not. */
+export const hasNative = existsSync(BINARY);
+if (!hasNative) {
+  console.warn(
+    `skipped: comparisons, no native evaluator at ${BINARY}; hint: cargo build --release -p golf-cli, or set GOLF_EVAL`,
+  );
 }
 
 /** The options that learn as the page does unless told otherwise, `chunk` tokens at a time. */

@@ -15,7 +15,7 @@ const SIZES = [
   { width: 390, height: 844 },
 ];
 
-describe.runIf(FOLDER !== undefined && hasChromium())("screenshots", () => {
+describe.runIf(FOLDER !== undefined && hasChromium)("screenshots", () => {
   let site: Site;
   let browser: Browser;
   beforeAll(async () => {
@@ -32,8 +32,11 @@ describe.runIf(FOLDER !== undefined && hasChromium())("screenshots", () => {
     for (const viewport of SIZES) {
       const { page, errors } = await visit(browser, site.url, { colorScheme, viewport });
       const shot = async (name: string): Promise<void> => {
-        await page.evaluate(() => scrollTo(0, 0));
-        await page.screenshot({ path: join(FOLDER ?? "", `${name}-${colorScheme}-${viewport.width}.png`), fullPage: true });
+        // As high as the page: what sticks to the screen's edge then covers nothing.
+        const height = await page.evaluate(() => document.documentElement.scrollHeight);
+        await page.setViewportSize({ width: viewport.width, height });
+        await page.screenshot({ path: join(FOLDER ?? "", `${name}-${colorScheme}-${viewport.width}.png`) });
+        await page.setViewportSize(viewport);
       };
       await page.locator(".specimen").waitFor();
       await shot("load");
