@@ -84,6 +84,11 @@ impl Executable {
         Ok(Executable { plan, slots, dispatches, saved, bytes })
     }
 
+    /// Gives its buffers back to the device, those of the states included.
+    pub fn destroy(self) {
+        self.slots.iter().chain(self.saved.iter().flatten()).for_each(wgpu::Buffer::destroy);
+    }
+
     /// Writes the inputs into their slots.
     pub fn load(&self, gpu: &Gpu, inputs: &[&Tensor]) {
         for (port, tensor) in self.plan.inputs.iter().zip(inputs) {

@@ -83,6 +83,13 @@ impl Wgpu {
         states + plans + self.tables.bytes()
     }
 
+    /// Forgets all states and plans; handles of plans are void from now on. What costs time to make again, the device,
+    /// its pipelines and tables, stays. Memory is given back now and not when a browser collects its garbage.
+    pub fn clear(&mut self) {
+        self.executables.drain(..).for_each(Executable::destroy);
+        std::mem::take(&mut self.states).into_values().for_each(|state| state.buffer.destroy());
+    }
+
     /// Runs a plan with these inputs like [`Backend::submit`] and returns its steps with the device's own times; `None`
     /// where the device has no time stamps.
     pub async fn trace(

@@ -38,7 +38,7 @@ fn decode(
 ) -> Vec<i32> {
     let mut generator = Generator::new(backend, model, window).expect("a window");
     let mut tokens = prompt.to_vec();
-    wait(generator.generate(&mut tokens, count, GREEDY, |_| ControlFlow::Continue(())))
+    wait(generator.generate(&mut tokens, count, GREEDY, async |_| ControlFlow::Continue(())))
         .expect("a valid prompt");
     tokens
 }
@@ -238,14 +238,14 @@ fn a_conversation_may_be_read_and_continued_in_pieces() {
         wait(generator.prefill(&tokens[..6])).expect("a valid prompt");
         wait(generator.prefill(&tokens)).expect("a valid prompt");
         for count in [1, 9, 20] {
-            let go_on = |_| ControlFlow::Continue(());
+            let go_on = async |_| ControlFlow::Continue(());
             wait(generator.generate(&mut tokens, count, GREEDY, go_on)).expect("a valid prompt");
         }
         assert_eq!(tokens, want, "{name}");
         // Another text altogether, and back again.
         wait(generator.prefill(&prompt(14))).expect("a valid prompt");
         let mut tokens = prompt(11);
-        wait(generator.generate(&mut tokens, 30, GREEDY, |_| ControlFlow::Continue(())))
+        wait(generator.generate(&mut tokens, 30, GREEDY, async |_| ControlFlow::Continue(())))
             .expect("a valid prompt");
         assert_eq!(tokens, want, "{name}, after another text");
     }

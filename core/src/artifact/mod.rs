@@ -31,7 +31,7 @@ mod writer;
 pub use error::ArtifactError;
 pub use limits::Limits;
 pub use provenance::Provenance;
-pub use summary::{SectionSummary, Summary, TensorSummary, summary};
+pub use summary::{SectionSummary, Summary, TensorSummary, decode_with_summary, summary};
 pub use tensor::{ArtifactTensor, TensorData};
 
 use crate::model::ModelConfig;

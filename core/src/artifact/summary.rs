@@ -11,7 +11,7 @@ use super::error::ArtifactError;
 use super::layout::{Kind, MAJOR};
 use super::limits::Limits;
 use super::table::TensorEntry;
-use super::{ArtifactTensor, Provenance, TensorData, reader, streams};
+use super::{Artifact, ArtifactTensor, Provenance, TensorData, reader, streams};
 
 /// An artifact's parts and sizes. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,6 +66,10 @@ pub struct TensorSummary {
     pub shape: Vec<usize>,
     /// Bits of an element as stored: 4, 5, 6, 8, 16 or 32.
     pub bits: u32,
+    /// Bytes before compression: elements at their width, and two for each row's scale.
+    pub raw_bytes: u64,
+    /// Codec of the section that holds its values.
+    pub codec: &'static str,
     /// Share of the file, estimated: a section's stored bytes divided by its tensors' entropies (symbols) or sizes.
     pub estimated_bytes: f64,
     /// Order-0 entropy of the integers, in bits each; `None` for floats.
@@ -76,23 +80,28 @@ pub struct TensorSummary {
 
 /// Decodes `bytes` within the default limits and describes it.
 pub fn summary(bytes: &[u8]) -> Result<Summary, ArtifactError> {
-    let limits = Limits::default();
-    let container = container::parse(bytes, &limits)?;
-    let (artifact, entries) = reader::read(&container, &limits)?;
+    decode_with_summary(bytes, &Limits::default()).map(|(_, summary)| summary)
+}
+
+/// An artifact and its description, decoded once.
+pub fn decode_with_summary(bytes: &[u8], limits: &Limits) -> Result<(Artifact, Summary), ArtifactError> {
+    let container = container::parse(bytes, limits)?;
+    let (artifact, entries) = reader::read(&container, limits)?;
     let mut tensors: Vec<TensorSummary> = artifact.tensors.iter().map(describe).collect();
     estimate_bytes(&container, &entries, &mut tensors);
-    Ok(Summary {
+    let summary = Summary {
         version: (MAJOR, container.minor),
         file_bytes: bytes.len() as u64,
         overhead_bytes: container.overhead,
         content_hash: hex(&container.content_digest),
         parameters: tensors.iter().map(elements).sum(),
-        config: artifact.config,
+        config: artifact.config.clone(),
         tokenizer_identity: artifact.tokenizer_identity.map(|identity| hex(&identity)),
-        provenance: artifact.provenance,
+        provenance: artifact.provenance.clone(),
         sections: container.sections.iter().map(section).collect(),
         tensors,
-    })
+    };
+    Ok((artifact, summary))
 }
 
 fn elements(tensor: &TensorSummary) -> u64 {
@@ -104,11 +113,15 @@ fn section(section: &Section<'_>) -> SectionSummary {
         kind: section.kind.name(),
         bits: (section.kind == Kind::Symbols).then_some(section.entry.detail.into()),
         columns: section.columns(),
-        codec: Codec::from_id(section.entry.codec).map_or("unknown", Codec::name),
+        codec: codec(section),
         offset: section.offset,
         raw_bytes: section.entry.raw.into(),
         stored_bytes: section.entry.stored.into(),
     }
+}
+
+fn codec(section: &Section<'_>) -> &'static str {
+    Codec::from_id(section.entry.codec).map_or("unknown", Codec::name)
 }
 
 fn describe(tensor: &ArtifactTensor) -> TensorSummary {
@@ -116,10 +129,14 @@ fn describe(tensor: &ArtifactTensor) -> TensorSummary {
         name: tensor.name.clone(),
         shape: tensor.shape.clone(),
         bits: tensor.entry().element.bits(),
+        raw_bytes: 0,
+        codec: "",
         estimated_bytes: 0.0,
         entropy_bits: None,
         scale_range: None,
     };
+    let scales = if summary.bits < 16 { 2 * tensor.shape[0] as u64 } else { 0 };
+    summary.raw_bytes = (elements(&summary) * u64::from(summary.bits)).div_ceil(8) + scales;
     if let TensorData::Quantized { q, scales, .. } = &tensor.data {
         summary.entropy_bits = Some(streams::entropy(q.iter().map(|&q| q as u8)));
         let range = |(low, high): (f32, f32), scale: f32| (low.min(scale), high.max(scale));
@@ -144,6 +161,10 @@ fn estimate_bytes(container: &Container<'_>, entries: &[TensorEntry], tensors: &
             _ => 0.0,
         };
         let weights: Vec<f64> = tensors.iter().zip(entries).map(|(t, e)| weight(t, e)).collect();
+        if section.kind != Kind::Scales {
+            let own = tensors.iter_mut().zip(&weights).filter(|(_, weight)| **weight > 0.0);
+            own.for_each(|(tensor, _)| tensor.codec = codec(section));
+        }
         let total: f64 = weights.iter().sum();
         for (tensor, weight) in tensors.iter_mut().zip(&weights).filter(|(_, weight)| **weight > 0.0) {
             tensor.estimated_bytes += f64::from(section.entry.stored) * weight / total;

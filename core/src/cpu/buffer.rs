@@ -23,6 +23,11 @@ impl Buffer {
         Self { lines: vec![Line([0.0; 16]); words.div_ceil(16)], words }
     }
 
+    /// Its size.
+    pub(super) fn bytes(&self) -> u64 {
+        size_of_val(&*self.lines) as u64
+    }
+
     /// The words.
     pub(super) fn words(&self) -> &[f32] {
         &bytemuck::cast_slice(&self.lines)[..self.words]

@@ -30,6 +30,11 @@ impl Workspace {
         Self { threads, scratch, rope, poison: false, trace: None }
     }
 
+    /// Size of the scratch memory that steps share.
+    pub(super) fn bytes(&self) -> u64 {
+        self.scratch.bytes()
+    }
+
     /// Makes the tables that `plan` reads.
     pub(super) fn prepare(&mut self, plan: &Plan) {
         self.rope.prepare(plan);
@@ -58,6 +63,11 @@ impl Executable {
 
     pub(super) fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Size of its own buffers; between runs the states are with the backend.
+    pub(super) fn bytes(&self) -> u64 {
+        self.slots.iter().map(Buffer::bytes).sum()
     }
 
     /// Writes the inputs into their slots.

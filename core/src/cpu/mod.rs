@@ -77,6 +77,12 @@ impl Cpu {
         self
     }
 
+    /// Bytes of all buffers: states, plans, scratch.
+    pub fn buffer_bytes(&self) -> u64 {
+        let states: u64 = self.states.values().map(|state| state.buffer.bytes()).sum();
+        states + self.executables.iter().map(Executable::bytes).sum::<u64>() + self.workspace.bytes()
+    }
+
     /// Times every step; see [`Cpu::take_trace`].
     pub fn with_trace(mut self) -> Self {
         self.workspace.trace = Some(Vec::new());

@@ -1,4 +1,5 @@
-//! Matrix products: the `gemm` crate behind bounds-checked views, and cutting a large product into tiles.
+//! Matrix products: the crates `gemm` and, on wasm32, `matrixmultiply` behind bounds-checked views, and cutting a large
+//! product into tiles.
 
 use super::threads::Threads;
 
@@ -84,9 +85,19 @@ unsafe fn product_at(y: *mut f32, stride: usize, old: Old, factor: f32, a: View<
     assert!(a.cols > 0, "a product has at least one term");
     a.assert_inside();
     b.assert_inside();
-    let add = old == Old::Add;
+    let old_factor = if old == Old::Add { 1.0 } else { 0.0 };
     // SAFETY: the views were checked to end inside their data, the caller vouches for `y`, and strides of slices that
-    // exist fit `isize`. The destination is not read unless `add`.
+    // exist fit `isize`.
+    unsafe { multiply(y, stride, old_factor, factor, a, b) }
+}
+
+/// `y = old_factor·y + factor·a·b` by the crate that is fastest here; `y` is not read when `old_factor` is 0.
+///
+/// # Safety
+/// As [`product_at`]; the views end inside their data.
+#[cfg(not(target_arch = "wasm32"))]
+unsafe fn multiply(y: *mut f32, stride: usize, old_factor: f32, factor: f32, a: View<'_>, b: View<'_>) {
+    // SAFETY: by this function's own contract.
     unsafe {
         gemm::gemm(
             a.rows,
@@ -95,19 +106,46 @@ unsafe fn product_at(y: *mut f32, stride: usize, old: Old, factor: f32, a: View<
             y,
             1,
             stride as isize,
-            add,
+            old_factor != 0.0,
             a.data.as_ptr(),
             a.col_stride as isize,
             a.row_stride as isize,
             b.data.as_ptr(),
             b.col_stride as isize,
             b.row_stride as isize,
-            if add { 1.0 } else { 0.0 },
+            old_factor,
             factor,
             false,
             false,
             false,
             gemm::Parallelism::None,
+        );
+    }
+}
+
+/// As above: `gemm` has no kernel for this machine's vectors.
+///
+/// # Safety
+/// As above.
+#[cfg(target_arch = "wasm32")]
+unsafe fn multiply(y: *mut f32, stride: usize, old_factor: f32, factor: f32, a: View<'_>, b: View<'_>) {
+    // SAFETY: by this function's own contract.
+    unsafe {
+        matrixmultiply::sgemm(
+            a.rows,
+            a.cols,
+            b.cols,
+            factor,
+            a.data.as_ptr(),
+            a.row_stride as isize,
+            a.col_stride as isize,
+            b.data.as_ptr(),
+            b.row_stride as isize,
+            b.col_stride as isize,
+            old_factor,
+            y,
+            stride as isize,
+            1,
         );
     }
 }

@@ -10,7 +10,7 @@ use super::windows::WindowSpan;
 use crate::backend::{Backend, ExecutableId};
 use crate::graph::Graph;
 use crate::model::gpt::{Weights, Window};
-use crate::model::graphs::{decode_graph, gradient_graph, score_graph};
+use crate::model::graphs::{decode_graph, gradient_graph, logits_graph, score_graph};
 use crate::model::{ModelConfig, parameters};
 use crate::ops::OpError;
 use crate::plan::{Plan, PlanOptions};
@@ -113,6 +113,12 @@ impl<'b> Engine<'b> {
 
     pub async fn compile(&mut self, name: &str, graph: &Graph) -> Result<ExecutableId, EvalError> {
         Ok(self.backend.compile(Plan::new(name, graph, self.plans)).await?)
+    }
+
+    /// The plan for the logits of a window.
+    pub async fn compile_logits(&mut self, window: Window) -> Result<ExecutableId, EvalError> {
+        let graph = logits_graph(&self.config, &self.weights, window)?;
+        self.compile("logits", &graph).await
     }
 
     /// The plan that reads `new` tokens of a window of `window` behind the caches.

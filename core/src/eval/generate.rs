@@ -94,13 +94,14 @@ impl<'b> Generator<'b> {
         }
     }
 
-    /// Appends up to `count` tokens to `tokens`, giving each to `emit` as it is made; `emit` may stop the generation.
+    /// Appends up to `count` tokens to `tokens`, giving each to `emit` as it is made; `emit` may stop the generation. It
+    /// may also await, which on one thread is the only moment at which somebody else's wish to stop can be heard.
     pub async fn generate(
         &mut self,
         tokens: &mut Vec<i32>,
         count: usize,
         sampling: Sampling,
-        mut emit: impl FnMut(i32) -> ControlFlow<()>,
+        mut emit: impl AsyncFnMut(i32) -> ControlFlow<()>,
     ) -> Result<(), EvalError> {
         self.check(tokens)?;
         if !(sampling.temperature.is_finite() && sampling.temperature >= 0.0) {
@@ -112,7 +113,7 @@ impl<'b> Generator<'b> {
             let logits = self.next_logits(tokens).await?;
             let token = choose(&logits, sampling, &mut rng) as i32;
             tokens.push(token);
-            if emit(token).is_break() {
+            if emit(token).await.is_break() {
                 break;
             }
         }

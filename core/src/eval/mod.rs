@@ -3,11 +3,13 @@
 //! [`windows`] plans which context each target has, [`coverage`] proves that each was scored exactly once, [`bpb`] sums,
 //! [`Evaluator`] scores chunk by chunk and adapts only on what is already scored, [`receipt`] binds it all together and
 //! [`resume`] carries it over a restart. [`TrainThenScore`] is the illegal order of two published systems, always marked
-//! as such. [`Generator`] continues text.
+//! as such. [`Generator`] continues text, [`alternatives`] tells what else was likely, [`ScoredText`] is a text as a
+//! stream.
 //!
 //! Everything here runs on any [`crate::backend::Backend`]; nothing knows files of text or artifacts.
 
 mod adapt;
+mod alternatives;
 pub mod bpb;
 pub mod coverage;
 mod engine;
@@ -17,6 +19,7 @@ mod generate;
 pub mod receipt;
 pub mod resume;
 mod stream;
+mod text;
 mod train_then_score;
 mod weights;
 pub mod windows;
@@ -25,6 +28,7 @@ pub mod windows;
 mod tests;
 
 pub use adapt::{AdaptOptions, Trainable, TttOptimizer};
+pub use alternatives::{Alternative, alternatives};
 pub use bpb::Totals;
 pub use coverage::{Coverage, CoverageError};
 pub use error::EvalError;
@@ -33,6 +37,7 @@ pub use generate::{Generator, Sampling, context_start};
 pub use receipt::{Marks, Method, Receipt, ReceiptError, Source};
 pub use resume::{ResumeError, Snapshot, StateFileError};
 pub use stream::{EvalOptions, Stream};
+pub use text::{ScoredText, TextError};
 pub use train_then_score::{IllegalScored, TrainThenScore, TrainThenScoreOptions};
 pub use weights::{ModelWeights, plain};
 pub use windows::{WindowError, WindowPlan, WindowRule, WindowSpan, document_starts};

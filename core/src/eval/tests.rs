@@ -340,7 +340,7 @@ fn generation_is_reproducible_and_stops_when_told() {
         let mut tokens = vec![1, 2, 3];
         let mut emitted = 0;
         let sampling = Sampling { temperature: 1.0, top_k: 0, seed };
-        let emit = |_| {
+        let emit = async |_| {
             emitted += 1;
             if emitted == stop_after {
                 std::ops::ControlFlow::Break(())

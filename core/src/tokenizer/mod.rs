@@ -17,6 +17,7 @@ mod charsmap;
 mod compact;
 mod compact_rules;
 mod decode;
+mod detokenizer;
 mod encode;
 mod error;
 mod identity;
@@ -33,6 +34,7 @@ use std::collections::HashMap;
 
 pub use accounting::{Accounting, AccountingError, FirstLoss};
 pub use bytes::ByteTable;
+pub use detokenizer::Detokenizer;
 pub use encode::Encoding;
 pub use error::{CharsmapError, CompactError, DecodeError, TokenizerError, TrainError};
 pub use normalizer::NormalizerSettings;
