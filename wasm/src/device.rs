@@ -32,9 +32,9 @@ impl Device {
         }
         match Wgpu::open(0).await {
             Ok(gpu) => Device::gpu(gpu).await,
-            Err(DeviceError::NoAdapter) => {
-                Device::cpu("This browser offers no WebGPU adapter here, or has WebGPU switched off.".to_owned())
-            }
+            Err(DeviceError::NoAdapter) => Device::cpu(
+                "This browser offers no WebGPU adapter here, or has WebGPU switched off.".to_owned(),
+            ),
             Err(error) => Device::cpu(format!("WebGPU is here, but will not do: {error}.")),
         }
     }
@@ -49,6 +49,7 @@ impl Device {
     async fn gpu(gpu: Wgpu) -> Device {
         let found = adapters().await;
         let (name, features) = found.first().map(|a| (a.info().name, a.features())).unwrap_or_default();
+        let features = features.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
         let reason = "WebGPU has an adapter with everything that the kernels need.".to_owned();
         let info = DeviceInfo { backend: "webgpu", name, reason, features };
         Device { kind: Kind::Gpu(Box::new(gpu)), info }

@@ -163,7 +163,12 @@ fn generation(
     let greedy = Sampling { temperature: 0.0, top_k: 0, seed: 0 };
     time(args.repeat, || {
         let mut tokens = vec![1];
-        block_on(generator.generate(&mut tokens, args.generate, greedy, |_| ControlFlow::Continue(())))?;
+        block_on(generator.generate(
+            &mut tokens,
+            args.generate,
+            greedy,
+            async |_| ControlFlow::Continue(()),
+        ))?;
         Ok(())
     })
 }

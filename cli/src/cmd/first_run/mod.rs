@@ -296,7 +296,9 @@ fn write(
         let ids = tokenizer.bos().into_iter().chain(tokenizer.encode(prompt));
         let mut tokens: Vec<i32> = ids.map(|id| id as i32).collect();
         let sampling = Sampling { seed: args.seed + index as u64, ..Sampling::default() };
-        block_on(generator.generate(&mut tokens, GENERATED_TOKENS, sampling, async |_| ControlFlow::Continue(())))?;
+        block_on(
+            generator.generate(&mut tokens, GENERATED_TOKENS, sampling, async |_| ControlFlow::Continue(())),
+        )?;
         let ids: Vec<u32> = tokens[1..].iter().map(|&id| id as u32).collect();
         written.push(tokenizer.decode(&ids)?.replace(['\n', '\r'], " "));
     }
