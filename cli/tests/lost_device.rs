@@ -33,7 +33,8 @@ fn artifact() -> Vec<u8> {
         let data = TensorData::F32((0..p.numel()).map(|_| weight()).collect());
         ArtifactTensor { name: p.name, shape: p.shape, data }
     };
-    let tensors = parameters(&config).into_iter().map(tensor).collect();
+    let mut tensors: Vec<ArtifactTensor> = parameters(&config).into_iter().map(tensor).collect();
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let (compact, identity) = (Some(tokenizer.to_compact()), Some(tokenizer.identity()));
     let artifact =
         Artifact { config, tensors, tokenizer: compact, tokenizer_identity: identity, provenance: None };
