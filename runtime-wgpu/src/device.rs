@@ -170,7 +170,9 @@ impl Gpu {
     }
 
     async fn on(adapter: Adapter) -> Result<Gpu, DeviceError> {
-        let name = adapter.info().name;
+        // Browsers leave the name empty.
+        let name = Some(adapter.info().name).filter(|name| !name.is_empty());
+        let name = name.unwrap_or_else(|| "the browser's adapter".to_owned());
         let limits = adapter.limits();
         for (limit, needed, of) in NEEDED {
             let available = of(&limits);

@@ -29,8 +29,11 @@ pub(crate) async fn read_words(
     wait(gpu);
     let answer = mapped.await;
     gpu.check()?;
+    // What is wrong with a read is reported above. One that fails without a report fails because the device is gone: a
+    // browser says so to the read before it says so to the device's own callback.
+    let lost = |reason: String| BackendError::Lost { backend: gpu.backend_name(), reason };
+    answer.map_err(|_| lost("a read was cancelled".to_owned()))?.map_err(|e| lost(e.to_string()))?;
     let failed = |message: String| BackendError::Driver { backend: gpu.backend_name(), message };
-    answer.map_err(|_| failed("a read was cancelled".to_owned()))?.map_err(|e| failed(e.to_string()))?;
     let view = staging.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
     let words = bytemuck::pod_collect_to_vec(&view);
     drop(view);

@@ -2,8 +2,22 @@
 
 use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
-use golf_wgpu::{DeviceError, Switch, Wgpu, adapters};
-use serde::Serialize;
+use golf_wgpu::{Adapter, DeviceError, Switch, Wgpu, adapters};
+use serde::{Deserialize, Serialize};
+
+const COMPLETE: &str = "WebGPU has an adapter with everything that the kernels need.";
+const ASKED: &str = "WebGPU was asked for; its adapter is software and slower than the CPU with SIMD.";
+const SOFTWARE: &str = "WebGPU offers only a software adapter, which is slower than the CPU with SIMD.";
+const NO_ADAPTER: &str = "This browser offers no WebGPU adapter here, or has WebGPU switched off.";
+
+/// What the user asked for.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Prefer {
+    Auto,
+    Cpu,
+    Webgpu,
+}
 
 /// What the user is told.
 #[derive(Serialize)]
@@ -26,16 +40,21 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub async fn open(cpu: bool) -> Device {
-        if cpu {
-            return Device::cpu("The CPU was asked for.".to_owned());
+    /// The GPU when it has what the kernels need and is none in name only; under [`Prefer::Webgpu`] any GPU, or none.
+    pub async fn open(prefer: Prefer) -> Result<Device, DeviceError> {
+        if prefer == Prefer::Cpu {
+            return Ok(Device::cpu("The CPU was asked for.".to_owned()));
         }
-        match Wgpu::open(0).await {
-            Ok(gpu) => Device::gpu(gpu).await,
-            Err(DeviceError::NoAdapter) => Device::cpu(
-                "This browser offers no WebGPU adapter here, or has WebGPU switched off.".to_owned(),
-            ),
-            Err(error) => Device::cpu(format!("WebGPU is here, but will not do: {error}.")),
+        let found = adapters().await;
+        let software = found.first().is_some_and(|a| a.info().device_type == wgpu::DeviceType::Cpu);
+        if software && prefer == Prefer::Auto {
+            return Ok(Device::cpu(SOFTWARE.to_owned()));
+        }
+        match (Wgpu::open(0).await, prefer) {
+            (Ok(gpu), _) => Ok(Device::gpu(gpu, found.first(), software)),
+            (Err(error), Prefer::Webgpu) => Err(error),
+            (Err(DeviceError::NoAdapter), _) => Ok(Device::cpu(NO_ADAPTER.to_owned())),
+            (Err(error), _) => Ok(Device::cpu(format!("WebGPU is here, but will not do: {error}."))),
         }
     }
 
@@ -46,11 +65,10 @@ impl Device {
         Device { kind: Kind::Cpu(Cpu::new()), info: DeviceInfo { backend: "cpu", name, reason, features } }
     }
 
-    async fn gpu(gpu: Wgpu) -> Device {
-        let found = adapters().await;
-        let (name, features) = found.first().map(|a| (a.info().name, a.features())).unwrap_or_default();
+    fn gpu(gpu: Wgpu, adapter: Option<&Adapter>, software: bool) -> Device {
+        let (name, features) = adapter.map(|a| (a.info().name, a.features())).unwrap_or_default();
         let features = features.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
-        let reason = "WebGPU has an adapter with everything that the kernels need.".to_owned();
+        let reason = if software { ASKED } else { COMPLETE }.to_owned();
         let info = DeviceInfo { backend: "webgpu", name, reason, features };
         Device { kind: Kind::Gpu(Box::new(gpu)), info }
     }

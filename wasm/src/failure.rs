@@ -4,6 +4,7 @@ use golf_core::artifact::ArtifactError;
 use golf_core::backend::BackendError;
 use golf_core::eval::{EvalError, TextError, WindowError};
 use golf_core::tokenizer::{CompactError, DecodeError};
+use golf_wgpu::DeviceError;
 use std::error::Error;
 use thiserror::Error;
 use wasm_bindgen::JsValue;
@@ -28,6 +29,8 @@ pub(crate) enum Failure {
     #[error("the callback threw")]
     Callback(JsValue),
     #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
     Artifact(#[from] ArtifactError),
     #[error(transparent)]
     Tokenizer(#[from] CompactError),
@@ -47,6 +50,7 @@ impl Failure {
         match self {
             Failure::NoModel => "no-model",
             Failure::Aborted => "aborted",
+            Failure::Device(_) => "no-adapter",
             Failure::Artifact(error) => artifact_code(error),
             Failure::NoTokenizer | Failure::Vocabulary { .. } | Failure::Tokenizer(_) => "corrupt-artifact",
             Failure::Text(TextError::Lossy(_)) => "lossy-text",

@@ -58,9 +58,11 @@ pub struct Session {
 
 #[wasm_bindgen]
 impl Session {
-    /// Opens the browser's GPU, or the CPU when there is none that will do, or when `cpu` is set.
-    pub async fn open(cpu: bool) -> Session {
-        Session { device: Device::open(cpu).await, model: None, explained: None }
+    /// Opens a device: `"auto"` takes the browser's GPU, or the CPU when there is none that will do; `"cpu"` and
+    /// `"webgpu"` take that or fail.
+    pub async fn open(prefer: JsValue) -> Result<Session, JsValue> {
+        let device = Device::open(read(prefer)?).await.map_err(Failure::Device)?;
+        Ok(Session { device, model: None, explained: None })
     }
 
     /// `{ backend, name, reason, features }`.
@@ -79,11 +81,10 @@ impl Session {
         self.device.buffer_bytes() as f64
     }
 
-    /// Takes an artifact in place of the present one; returns its description.
+    /// Takes an artifact in place of the present one, which stays if this one is refused; returns its description.
     pub fn load(&mut self, bytes: &[u8]) -> Result<JsValue, JsValue> {
-        (self.model, self.explained) = (None, None);
         let (model, info) = Model::decode(bytes)?;
-        self.model = Some(model);
+        (self.model, self.explained) = (Some(model), None);
         Ok(to_js(&info)?)
     }
 

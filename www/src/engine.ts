@@ -73,5 +73,6 @@ export interface Engine {
   close(): void;
 }
 
-/** Starts the worker. `prefer: "cpu"` never asks for an adapter. After "device-lost", start again and load again. */
+/** Starts the worker. `"auto"` takes a GPU that is worth it, otherwise the CPU; `"cpu"` never asks for an adapter;
+ *  `"webgpu"` takes any adapter, software too, and fails with "no-adapter" when there is none. After "device-lost", start again and load again. */
 export { startEngine } from "./engine/client";

@@ -15,7 +15,8 @@ import { type Tab, tabs } from "./views/tabs.ts";
 import { wordsFor } from "./words.ts";
 
 function preferred(): Prefer {
-  return new URLSearchParams(location.search).get("backend") === "cpu" ? "cpu" : "auto";
+  const asked = new URLSearchParams(location.search).get("backend");
+  return asked === "cpu" || asked === "webgpu" ? asked : "auto";
 }
 
 function compose(root: HTMLElement): void {

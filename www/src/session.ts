@@ -28,7 +28,13 @@ export class Session {
   }
 
   private async start(): Promise<Engine> {
-    const engine = await startEngine(this.prefer);
+    const engine = await startEngine(this.prefer).catch((error: unknown) => {
+      if (this.prefer !== "webgpu") throw error;
+      // Asked for and not there: said, and done without.
+      this.page.set({ notice: { ...wordsFor(error), kind: "news" } });
+      this.prefer = "auto";
+      return startEngine("auto");
+    });
     this.page.set({ device: engine.device, askable: null });
     return engine;
   }
@@ -83,9 +89,8 @@ export class Session {
     const artifact = new Blob([file]);
     const engine = await this.engine;
     const model = await engine.load(file).catch(async (error: unknown) => {
-      const fresh = await this.restart();
       if (!isLost(error)) throw error;
-      return fresh.load(new Uint8Array(await artifact.arrayBuffer()));
+      return (await this.restart()).load(new Uint8Array(await artifact.arrayBuffer()));
     });
     this.artifact = artifact;
     this.page.set({ loaded: { name, model, listed }, fixed: null, before: null, learning: null, askable: null });

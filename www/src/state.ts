@@ -5,7 +5,8 @@ import type { Listed } from "./manifest.ts";
 import type { Words } from "./words.ts";
 import { createStore, type Store } from "./store.ts";
 
-export type Prefer = "auto" | "cpu";
+/** What the user wants to compute on; `webgpu` takes a software adapter too. */
+export type Prefer = "auto" | "cpu" | "webgpu";
 
 export interface Loaded {
   name: string;

@@ -1,5 +1,8 @@
-//! Matrix products: the crates `gemm` and, on wasm32, `matrixmultiply` behind bounds-checked views, and cutting a large
+//! Matrix products: the `gemm` crate, on wasm32 loops of our own, behind bounds-checked views; and cutting a large
 //! product into tiles.
+
+#[cfg(any(test, target_arch = "wasm32"))]
+mod blocked;
 
 use super::threads::Threads;
 
@@ -91,7 +94,7 @@ unsafe fn product_at(y: *mut f32, stride: usize, old: Old, factor: f32, a: View<
     unsafe { multiply(y, stride, old_factor, factor, a, b) }
 }
 
-/// `y = old_factor·y + factor·a·b` by the crate that is fastest here; `y` is not read when `old_factor` is 0.
+/// `y = old_factor·y + factor·a·b`, where `old_factor` is 0 or 1; `y` is not read when it is 0.
 ///
 /// # Safety
 /// As [`product_at`]; the views end inside their data.
@@ -123,31 +126,22 @@ unsafe fn multiply(y: *mut f32, stride: usize, old_factor: f32, factor: f32, a: 
     }
 }
 
-/// As above: `gemm` has no kernel for this machine's vectors.
+/// As above, without a crate: see [`blocked`].
 ///
 /// # Safety
 /// As above.
 #[cfg(target_arch = "wasm32")]
 unsafe fn multiply(y: *mut f32, stride: usize, old_factor: f32, factor: f32, a: View<'_>, b: View<'_>) {
-    // SAFETY: by this function's own contract.
-    unsafe {
-        matrixmultiply::sgemm(
-            a.rows,
-            a.cols,
-            b.cols,
-            factor,
-            a.data.as_ptr(),
-            a.row_stride as isize,
-            a.col_stride as isize,
-            b.data.as_ptr(),
-            b.row_stride as isize,
-            b.col_stride as isize,
-            old_factor,
-            y,
-            stride as isize,
-            1,
-        );
-    }
+    blocked::multiply(a, b, |row, col, is_first, part| {
+        // SAFETY: parts lie inside the result, which the caller vouches for, and only one exists at a time.
+        let y = unsafe { std::slice::from_raw_parts_mut(y.add(row * stride + col), part.len()) };
+        let drop = is_first && old_factor == 0.0;
+        let write = |y: &mut f32, part: &f32| *y = if drop { factor * part } else { *y + factor * part };
+        match (y.as_chunks_mut::<8>(), part.as_chunks::<8>()) {
+            (([y], []), ([part], [])) => y.iter_mut().zip(part).for_each(|(y, part)| write(y, part)),
+            _ => y.iter_mut().zip(part).for_each(|(y, part)| write(y, part)),
+        }
+    });
 }
 
 /// The start of a result that several threads write, each its own tile.

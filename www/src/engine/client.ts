@@ -117,12 +117,12 @@ class WorkerEngine implements Engine {
   }
 }
 
-/** Starts a worker on the GPU if there is one that will do, or on the CPU. */
-export async function startEngine(prefer: "auto" | "cpu"): Promise<Engine> {
+/** Starts a worker and opens its device. */
+export async function startEngine(prefer: "auto" | "cpu" | "webgpu"): Promise<Engine> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "golf" });
   const channel = new Channel(worker);
   try {
-    return new WorkerEngine(channel, await channel.call("open", [prefer === "cpu"]));
+    return new WorkerEngine(channel, await channel.call("open", [prefer]));
   } catch (error) {
     channel.die(error instanceof EngineError ? error : new EngineError("internal", String(error)));
     throw error;

@@ -12,7 +12,7 @@ export interface WriteRequest { temperature: number; topK: number; seed: number;
 
 /** Every call by name: its arguments, its events and its result. */
 export interface Calls {
-  open: { args: [cpu: boolean]; event: never; result: Device };
+  open: { args: [prefer: "auto" | "cpu" | "webgpu"]; event: never; result: Device };
   load: { args: [bytes: Uint8Array<ArrayBuffer>]; event: never; result: Model };
   score: { args: [text: string, options: ScoreRequest]; event: ScoreEvent; result: null };
   alternatives: { args: [index: number]; event: never; result: Alternative[] };

@@ -59,9 +59,9 @@ type Job = { call: number; stopped: boolean };
 type Handlers = { [N in Name]: (job: Job, ...args: Calls[N]["args"]) => Promise<Calls[N]["result"]> };
 
 const handlers: Handlers = {
-  async open(_job, cpu) {
+  async open(_job, prefer) {
     memory = (await init()).memory;
-    session = await Session.open(cpu);
+    session = await Session.open(prefer);
     device = session.switch();
     return nameAdapter(session.device());
   },

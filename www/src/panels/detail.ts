@@ -6,6 +6,7 @@ import { bits, percent, shown } from "../format.ts";
 import type { Session } from "../session.ts";
 import type { Page, ReadingKey } from "../state.ts";
 import { bars } from "../views/bars.ts";
+import { wordsFor } from "../words.ts";
 
 /** Pause before the engine is asked: a pointer that only passes asks nothing. */
 const PAUSE_MS = 120;
@@ -41,9 +42,13 @@ export function detail(page: Page, session: Session, key: ReadingKey): Detail {
 
   async function ask(index: number, token: Token): Promise<void> {
     if (page.get().askable !== key || known.has(index)) return;
-    const answer = await session.ask((engine) => engine.alternatives(index)).catch(() => null);
-    if (answer !== null) known.set(index, answer);
-    if (wanted === index) showAlternatives(index, token);
+    try {
+      const answer = await session.ask((engine) => engine.alternatives(index));
+      if (answer !== null) known.set(index, answer);
+      if (wanted === index) showAlternatives(index, token);
+    } catch (error) {
+      if (wanted === index) list.replaceChildren(h("p", { class: "small muted" }, wordsFor(error).title));
+    }
   }
 
   const clear = (): void => {

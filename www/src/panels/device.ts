@@ -92,7 +92,8 @@ function memoryRows(figures: Memory): HTMLElement[] {
 
 function choice(page: Page, session: Session): HTMLElement {
   const options: [Prefer, string][] = [
-    ["auto", "WebGPU where there is an adapter"],
+    ["auto", "WebGPU where there is a real adapter"],
+    ["webgpu", "WebGPU, in software too"],
     ["cpu", "CPU only"],
   ];
   const inputs = options.map(([value, words]) => {

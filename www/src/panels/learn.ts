@@ -13,7 +13,7 @@ import { learningOptions } from "./learning-options.ts";
 const JOB = "Learning from the text";
 
 export function learnPanel(page: Page, session: Session): HTMLElement {
-  const source = textSource("glossary");
+  const source = textSource("orvane");
   const options = learningOptions(page);
   const compared = comparison();
   const gained = gains();

@@ -61,7 +61,7 @@ export function loadPanel(page: Page, session: Session, loaded: () => void): HTM
     h("h2", { class: "lead" }, "See where a language model of at most 16\u00a0MB is surprised, and watch it learn as it reads."),
     example,
     shelf,
-    ownFile(page, session, loaded),
+    ownFile(session, loaded),
     h(
       "p",
       { class: "muted small" },
@@ -146,7 +146,7 @@ async function obtain(page: Page, model: Listed, signal: AbortSignal, show: Show
 }
 
 /** Choose or drop an artifact. */
-function ownFile(page: Page, session: Session, loaded: () => void): HTMLElement {
+function ownFile(session: Session, loaded: () => void): HTMLElement {
   const input = h("input", { type: "file", class: "unseen", tabindex: -1, "aria-hidden": "true", onchange: chosen });
   const choose = h("button", { type: "button", onclick: () => input.click() }, "Choose a file");
   const area = h(
@@ -173,7 +173,6 @@ function ownFile(page: Page, session: Session, loaded: () => void): HTMLElement 
     if (file !== undefined) void open(file);
   }
   async function open(file: File): Promise<void> {
-    if (page.get().job !== null) return;
     const done = await session.run(`Opening ${file.name}`, async () => {
       if (file.size > MAX_FILE_BYTES) throw new EngineError("too-large", `${file.size} bytes, at most ${MAX_FILE_BYTES}`);
       const data = new Uint8Array(await file.arrayBuffer());

@@ -1,7 +1,7 @@
 // Texts to read. None is in the training data of the model that ships with the page: two addresses were held out, the rest was
 // written for this page.
 
-import glossary from "./glossary.txt?raw";
+import orvane from "./orvane.txt?raw";
 import johnson from "./johnson-1966.txt?raw";
 import madison from "./madison-1809.txt?raw";
 import program from "./program.txt?raw";
@@ -16,7 +16,7 @@ export interface Sample {
 export const SAMPLES: readonly [Sample, ...Sample[]] = [
   { id: "johnson-1966", name: "Johnson 1966, opening (held out)", text: johnson },
   { id: "madison-1809", name: "Madison 1809, whole address (held out)", text: madison },
-  { id: "glossary", name: "The lamps of Orvane: invented names that return", text: glossary },
+  { id: "orvane", name: "The lamps of Orvane: invented names that return", text: orvane },
   { id: "program", name: "A program in Rust", text: program },
   { id: "tongues", name: "One sentence in nine languages", text: tongues },
 ];

@@ -25,6 +25,11 @@ export interface Visit {
   errors: string[];
 }
 
+/** The page's address on `backend`: a software adapter is only taken when it is asked for. */
+export function address(url: string, backend: Backend): string {
+  return backend === "webgpu" ? `${url}?backend=webgpu` : url;
+}
+
 export async function visit(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Visit> {
   const context = await browser.newContext(options);
   const page = await context.newPage();

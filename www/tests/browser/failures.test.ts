@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
+  address,
   fault,
   figure,
   firstReading,
@@ -47,6 +48,13 @@ describe.runIf(hasChromium)("a visit on the CPU", () => {
     await press(here.page, "Why the CPU?");
     expect(await here.page.locator("#device").innerText()).toMatch(/Why\s+\S+/);
     expect(await here.page.locator("#device").innerText()).toContain("chrome://flags");
+  });
+
+  test("an_adapter_that_is_asked_for_and_not_there_is_said_to_be_missing", async () => {
+    await here.page.goto(address(site.url, "webgpu"));
+    await here.page.locator(".notice", { hasText: "There is no graphics adapter." }).waitFor();
+    await load(here.page);
+    expect(await here.page.locator(".status").innerText()).toContain("CPU");
   });
 
   test("a_truncated_download_is_told_and_never_cached", async () => {
@@ -175,9 +183,9 @@ describe.runIf(hasChromium)("a visit on WebGPU", () => {
     const site = await serve();
     const browser = await launch("webgpu");
     try {
-      const { page } = await visit(browser, site.url);
+      const { page } = await visit(browser, address(site.url, "webgpu"));
       await load(page);
-      const text = sample("glossary").slice(0, 250);
+      const text = sample("orvane").slice(0, 250);
       await startLearning(page, text, 32);
       await page.locator("#learn [role=status]", { hasText: moment }).waitFor();
       await tab(page, "Device");

@@ -44,7 +44,7 @@ describe.runIf(FOLDER !== undefined && hasChromium)("screenshots", () => {
       await page.locator("#read .surprises button").first().click();
       await page.locator("#read .alternatives dt").first().waitFor();
       await shot("read");
-      await learn(page, sample("glossary"), 128);
+      await learn(page, sample("orvane"), 128);
       await shot("learn");
       await write(page);
       await shot("write");
