@@ -41,6 +41,9 @@ const FLAGS: &[&str] = &[
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EmulatorError {
+    /// Fibers and the section of shared memory are those of Linux with glibc.
+    #[error("CUDA is emulated on Linux with glibc only")]
+    Unsupported,
     /// No compiler.
     #[error("no C++ compiler: tried {tried}\nhint: install g++ or clang++, or name one in `CXX`")]
     NoCompiler {
@@ -99,6 +102,9 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 impl Emulator {
     /// Finds a compiler: `CXX`, else `c++`, `g++` or `clang++`.
     pub fn new(order: Order) -> Result<Self, EmulatorError> {
+        if cfg!(not(all(target_os = "linux", target_env = "gnu"))) {
+            return Err(EmulatorError::Unsupported);
+        }
         let named = std::env::var("CXX").ok();
         let candidates: Vec<&str> = named.as_deref().into_iter().chain(["c++", "g++", "clang++"]).collect();
         for compiler in &candidates {
