@@ -37,9 +37,7 @@ __device__ inline Four scores(Tiles& tiles, const float4* q, const float4* k, co
     return s;
 }
 
-// One number for each of the rows row + 8i.
-__device__ inline float4 four_of(float a, float b, float c, float d) { return make_float4(a, b, c, d); }
-
+// Multiplies each of the rows row + 8i by its number.
 __device__ inline void scale_rows(Four& rows, float4 by) {
     rows.v[0] = rows.v[0] * by.x;
     rows.v[1] = rows.v[1] * by.y;
@@ -61,7 +59,7 @@ attention(const float4* q, const float4* k, const float4* v, float4* y, float* l
     for (u32 keys = 0; keys <= strand.tile; keys++) {
         Four s = scores(tiles, q, k, p, strand, keys, at);
         of_rows[at.column][at.row] =
-            four_of(largest_in(s.v[0]), largest_in(s.v[1]), largest_in(s.v[2]), largest_in(s.v[3]));
+            make_float4(largest_in(s.v[0]), largest_in(s.v[1]), largest_in(s.v[2]), largest_in(s.v[3]));
         const u32 c = strand.chunk * CHUNK + at.column;
         const u32 t = keys * TILE + at.row;
         put(tiles.panel, at, rows_of(v, p, strand.window, t, strand.head / p.group, kv_heads, c));
@@ -75,7 +73,7 @@ attention(const float4* q, const float4* k, const float4* v, float4* y, float* l
         s.v[1] = exp_of(s.v[1] - splat(largest.y));
         s.v[2] = exp_of(s.v[2] - splat(largest.z));
         s.v[3] = exp_of(s.v[3] - splat(largest.w));
-        total = total * shrink + four_of(sum_in(s.v[0]), sum_in(s.v[1]), sum_in(s.v[2]), sum_in(s.v[3]));
+        total = total * shrink + make_float4(sum_in(s.v[0]), sum_in(s.v[1]), sum_in(s.v[2]), sum_in(s.v[3]));
         put(tiles.weights, at, s);
         __syncthreads();
         scale_rows(sum.low, shrink);

@@ -6,17 +6,16 @@ use crate::lower::Lowering;
 use golf_core::ops::EmbedGrad;
 
 static SOURCE: Source = Source { file: "embed_grad.cu", text: include_str!("embed_grad.cu") };
-static SORT: Kernel =
-    Kernel { source: &SOURCE, entry: "embed_grad_sort", signature: "rwwu", threads: RANKED };
+static SORT: Kernel = Kernel { source: &SOURCE, entry: "embed_grad_sort", signature: "rwwu", threads: 256 };
 static EMBED_GRAD: Kernel =
     Kernel { source: &SOURCE, entry: "embed_grad", signature: "rrrwuu", threads: COLUMNS };
 
 pub(super) const KERNELS: &[&Kernel] = &[&SORT, &EMBED_GRAD];
 
-/// Tokens that a block of [`SORT`] ranks.
-const RANKED: usize = 256;
+/// Tokens that a block of [`SORT`] ranks, as in `embed_grad.cu`.
+const RANKED: usize = 1024;
 
-/// Columns that a block of [`EMBED_GRAD`] sums.
+/// Columns that a block of [`EMBED_GRAD`] sums, as in `embed_grad.cu`.
 const COLUMNS: usize = 128;
 
 pub(super) fn embed_grad(op: &EmbedGrad, low: &mut Lowering<'_>) {

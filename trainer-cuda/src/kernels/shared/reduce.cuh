@@ -13,12 +13,6 @@ __device__ inline float warp_sum(float value) {
     return value;
 }
 
-// Largest value of the warp, given to every lane. Call with all lanes.
-__device__ inline float warp_max(float value) {
-    for (u32 step = WARP / 2; step > 0; step /= 2) value = fmaxf(value, __shfl_xor_sync(ALL_LANES, value, step));
-    return value;
-}
-
 // Σ value over the block, given to every thread; `of_warps` is shared memory of a float per warp. Call with all threads.
 __device__ inline float block_sum(float value, float* of_warps) {
     value = warp_sum(value);
