@@ -131,7 +131,10 @@ fn a_plan_beyond_the_devices_buffers_is_an_error_that_names_the_limit_the_need_a
     // The residual stream alone: 32,768 windows of 1024 tokens of 512 floats.
     let args = ["plan", "trace", "baseline", "--window", "1024", "--rows", "32768", "--device", "wgpu"];
     let err = refusal(golf(&args), 1);
-    assert!(err.contains("is too small: ") && err.contains("`maxStorageBufferBindingSize`: needed "), "{err}");
+    assert!(
+        err.contains("is too small: ") && err.contains("`maxStorageBufferBindingSize`: needed "),
+        "{err}"
+    );
     assert!(err.contains("available ") && err.contains("hint: "), "{err}");
 }
 

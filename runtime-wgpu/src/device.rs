@@ -265,8 +265,10 @@ mod tests {
     /// OpenGL ES 3.1 and old phones: half the storage buffers.
     #[test]
     fn an_adapter_below_them_is_refused_with_the_limit_what_is_needed_and_what_is_there() {
-        let error = suffices("an old phone", &wgpu::Limits::downlevel_defaults()).expect_err("it is too small");
-        let text = "adapter `an old phone` is too small: `maxStorageBuffersPerShaderStage`: needed 8, available 4";
+        let error =
+            suffices("an old phone", &wgpu::Limits::downlevel_defaults()).expect_err("it is too small");
+        let text =
+            "adapter `an old phone` is too small: `maxStorageBuffersPerShaderStage`: needed 8, available 4";
         assert_eq!(error.to_string(), text);
     }
 }
