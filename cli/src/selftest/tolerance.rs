@@ -23,7 +23,7 @@ impl Precision {
     pub fn of(device: Device) -> Self {
         match device {
             Device::Reference => Precision::F64,
-            Device::Auto | Device::Cpu | Device::Wgpu(_) => Precision::F32,
+            Device::Auto | Device::Cpu | Device::Wgpu(_) | Device::Cuda(_) => Precision::F32,
         }
     }
 }
