@@ -167,7 +167,12 @@ impl Session {
         Ok(found)
     }
 
-    async fn generate(&mut self, prompt: &str, options: WriteOptions, emit: &Function) -> Result<(), Failure> {
+    async fn generate(
+        &mut self,
+        prompt: &str,
+        options: WriteOptions,
+        emit: &Function,
+    ) -> Result<(), Failure> {
         let model = self.model.as_ref().ok_or(Failure::NoModel)?;
         let ids: Vec<u32> = model.tokenizer.bos().into_iter().chain(model.tokenizer.encode(prompt)).collect();
         let mut text = Detokenizer::after(&model.tokenizer, &ids)?;

@@ -61,7 +61,9 @@ fn likeliest(logits: &[f32], count: usize) -> Vec<Alternative> {
         }
     }
     let probability = |token: usize| (f64::from(logits[token]) - largest).exp() / total;
-    best.into_iter().map(|token| Alternative { token: token as i32, probability: probability(token) }).collect()
+    best.into_iter()
+        .map(|token| Alternative { token: token as i32, probability: probability(token) })
+        .collect()
 }
 
 #[cfg(test)]

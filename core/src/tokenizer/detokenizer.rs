@@ -109,7 +109,9 @@ mod tests {
             let piece = format!("<0x{byte:02X}>");
             (0..tokenizer.len() as u32).find(|id| &*tokenizer.pieces()[*id as usize].text == piece.as_str())
         };
-        for bytes in [&[0xe2, 0x82][..], &[0xe2, 0x41], &[0x80, 0xe2, 0x82, 0xac], &[0xf0, 0x9f, 0xe2, 0x82, 0xac]] {
+        for bytes in
+            [&[0xe2, 0x82][..], &[0xe2, 0x41], &[0x80, 0xe2, 0x82, 0xac], &[0xf0, 0x9f, 0xe2, 0x82, 0xac]]
+        {
             let ids: Vec<u32> = bytes.iter().map(|b| byte(*b).expect("a byte piece")).collect();
             let whole: Vec<u32> = tokenizer.encode("at").into_iter().chain(ids.clone()).collect();
             let parts = parts(&tokenizer.encode("at"), &ids);

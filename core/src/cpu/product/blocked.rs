@@ -92,7 +92,8 @@ mod tests {
             let (mut at, mut bt) = (vec![0.0; a.len()], vec![0.0; b.len()]);
             transpose(&mut at, &a, rows, depth, depth);
             transpose(&mut bt, &b, depth, cols, cols);
-            let want = |r: usize, c: usize| (0..depth).map(|l| a[r * depth + l] * b[l * cols + c]).sum::<f32>();
+            let want =
+                |r: usize, c: usize| (0..depth).map(|l| a[r * depth + l] * b[l * cols + c]).sum::<f32>();
             let lefts = [View::new(&a, rows, depth, depth), View::new(&at, depth, rows, rows).t()];
             let rights = [View::new(&b, depth, cols, cols), View::new(&bt, cols, depth, depth).t()];
             for (left, right) in lefts.into_iter().flat_map(|l| rights.map(|r| (l, r))) {
