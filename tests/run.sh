@@ -9,14 +9,15 @@ skip() { skipped+=("$1"); printf 'skipped: %s\n' "$1"; }
 
 say "tools"
 command -v cargo >/dev/null || { echo "error: cargo is missing; install Rust (rust-toolchain.toml names the version)"; exit 1; }
-if ! command -v cc >/dev/null; then
-    # zstd's C sources need a compiler.
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev
-    else
-        echo "error: no C compiler (\`cc\`), and no right to install one"; exit 1
-    fi
+# zstd's C sources need a compiler; a GPU backend needs a driver, and Mesa has one in software.
+packages=()
+command -v cc >/dev/null || packages+=(gcc libc6-dev)
+compgen -G "/usr/share/vulkan/icd.d/*.json" >/dev/null || compgen -G "/etc/vulkan/icd.d/*.json" >/dev/null ||
+    packages+=(mesa-vulkan-drivers libvulkan1)
+if [ "${#packages[@]}" -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}"
 fi
+command -v cc >/dev/null || { echo "error: no C compiler (\`cc\`), and no right to install one"; exit 1; }
 cargo --version
 
 say "format and lints"
@@ -38,7 +39,12 @@ say "tests"
 if [ ! -d ../shared/golden ]; then
     skip "no ../shared beside the project: only the committed fixtures were replayed, no public artifact was imported"
 fi
-export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-cpu}"
+if compgen -G "/usr/share/vulkan/icd.d/*.json" >/dev/null || compgen -G "/etc/vulkan/icd.d/*.json" >/dev/null; then
+    export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-cpu,wgpu}"
+else
+    export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-cpu}"
+    skip "no Vulkan driver (Debian: mesa-vulkan-drivers): nothing ran on the wgpu backend"
+fi
 cargo test --workspace --no-fail-fast
 
 say "parsers under a fuzzer"

@@ -1,26 +1,209 @@
-//! Which executor a command runs on.
+//! Which executor a command runs on: its name, what `auto` means here, and how it is opened.
+//!
+//! Not here: the flags ([`crate::flags`]) and what there is on a machine (`golf doctor`).
 
-use clap::ValueEnum;
 use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
+use golf_core::plan::PlanOptions;
 use golf_core::reference::Reference;
+use golf_wgpu::{DeviceError, Switch, Wgpu, adapters};
+use pollster::block_on;
+use std::fmt;
+use std::str::FromStr;
+use thiserror::Error;
 
 /// An executor by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
+    /// The first GPU that opens, else the CPU; never a GPU in software.
+    Auto,
     /// Fast f32 on all cores.
     Cpu,
     /// The f64 oracle: exact and slow.
     Reference,
+    /// An adapter of wgpu by its number in `golf doctor`; 0 is the most capable.
+    Wgpu(usize),
+}
+
+/// A device name that is none.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no device `{got}`: expected `auto`, `cpu`, `reference`, `wgpu` or `wgpu:N`")]
+pub struct DeviceNameError {
+    /// What was given.
+    pub got: String,
+}
+
+impl FromStr for Device {
+    type Err = DeviceNameError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceNameError> {
+        let wrong = || DeviceNameError { got: text.to_owned() };
+        // Digits only: `usize` also reads `+1`.
+        let index = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok());
+        match text {
+            "auto" => Ok(Device::Auto),
+            "cpu" => Ok(Device::Cpu),
+            "reference" => Ok(Device::Reference),
+            "wgpu" => Ok(Device::Wgpu(0)),
+            other => {
+                let number = other.strip_prefix("wgpu:").and_then(index).flatten();
+                number.map(Device::Wgpu).ok_or_else(wrong)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Auto => f.write_str("auto"),
+            Device::Cpu => f.write_str("cpu"),
+            Device::Reference => f.write_str("reference"),
+            Device::Wgpu(index) => write!(f, "wgpu:{index}"),
+        }
+    }
 }
 
 impl Device {
-    /// Opens the device; `threads` of `None` means all cores.
-    pub fn open(self, threads: Option<usize>) -> Box<dyn Backend> {
-        match (self, threads) {
-            (Device::Cpu, None) => Box::new(Cpu::new()),
-            (Device::Cpu, Some(n)) => Box::new(Cpu::with_threads(n)),
-            (Device::Reference, _) => Box::new(Reference::new()),
+    /// The device that `auto` means on this machine, said on stderr with the reason; any other device is itself.
+    pub fn settled(self) -> Device {
+        if self != Device::Auto {
+            return self;
         }
+        let found = block_on(adapters());
+        let found: Vec<(String, bool)> =
+            found.iter().map(|adapter| (adapter.info().name, adapter.is_software())).collect();
+        let opens = |index| block_on(Wgpu::open(index)).map(drop);
+        let (device, reason) = choose(&found, opens);
+        eprintln!("device: {device} ({reason})");
+        device
+    }
+}
+
+/// The first adapter of `found` (name, whether it is software) that is a GPU and opens, else the CPU; and why.
+fn choose(
+    found: &[(String, bool)],
+    mut opens: impl FnMut(usize) -> Result<(), DeviceError>,
+) -> (Device, String) {
+    let mut refusals = Vec::new();
+    for (index, (name, _)) in found.iter().enumerate().filter(|(_, (_, software))| !software) {
+        match opens(index) {
+            Ok(()) => return (Device::Wgpu(index), format!("auto: GPU `{name}`")),
+            Err(error) => refusals.push(error.to_string().replace('\n', "; ")),
+        }
+    }
+    let reason = match (found.is_empty(), refusals.is_empty()) {
+        (true, _) => "no GPU adapter".to_owned(),
+        (false, true) => "only GPUs in software".to_owned(),
+        (false, false) => refusals.join("; "),
+    };
+    (Device::Cpu, format!("auto: {reason}"))
+}
+
+/// A device, and how a run uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The executor.
+    pub device: Device,
+    /// Threads of the CPU; `None` means all cores.
+    pub threads: Option<usize>,
+    /// Fill what no kernel may read with NaN.
+    pub poison: bool,
+    /// Passes of the planner.
+    pub plans: PlanOptions,
+}
+
+impl From<Device> for Target {
+    fn from(device: Device) -> Self {
+        Self { device, threads: None, poison: false, plans: PlanOptions::default() }
+    }
+}
+
+impl Target {
+    /// The same with `auto` settled.
+    pub fn settled(self) -> Target {
+        Target { device: self.device.settled(), ..self }
+    }
+
+    /// A CPU that holds no states.
+    pub fn cpu(&self) -> Cpu {
+        let cpu = self.threads.map_or_else(Cpu::new, Cpu::with_threads);
+        if self.poison { cpu.with_poison() } else { cpu }
+    }
+
+    /// Adapter number `index` with no states.
+    pub fn wgpu(&self, index: usize) -> Result<Wgpu, DeviceError> {
+        let wgpu = block_on(Wgpu::open(index))?;
+        Ok(if self.poison { wgpu.with_poison() } else { wgpu })
+    }
+
+    /// The device with no states.
+    pub fn open(&self) -> Result<Box<dyn Backend>, DeviceError> {
+        Ok(self.open_with_switch()?.0)
+    }
+
+    /// The device with no states, and what can destroy it, if it is one that can be lost.
+    pub fn open_with_switch(&self) -> Result<(Box<dyn Backend>, Option<Switch>), DeviceError> {
+        let backend: Box<dyn Backend> = match self.device.settled() {
+            Device::Wgpu(index) => {
+                let wgpu = self.wgpu(index)?;
+                let switch = wgpu.switch();
+                return Ok((Box::new(wgpu), Some(switch)));
+            }
+            Device::Reference if self.poison => Box::new(Reference::with_poison()),
+            Device::Reference => Box::new(Reference::new()),
+            Device::Cpu | Device::Auto => Box::new(self.cpu()),
+        };
+        Ok((backend, None))
+    }
+
+    /// Threads that compute; `None` where they are not the host's.
+    pub fn host_threads(&self) -> Option<usize> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        match self.device {
+            Device::Wgpu(_) => None,
+            Device::Reference => Some(1),
+            Device::Cpu | Device::Auto => Some(self.threads.unwrap_or_else(cores)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_names_are_read_as_they_are_printed() {
+        for device in [Device::Auto, Device::Cpu, Device::Reference, Device::Wgpu(0), Device::Wgpu(12)] {
+            assert_eq!(device.to_string().parse(), Ok(device));
+        }
+        assert_eq!("wgpu".parse(), Ok(Device::Wgpu(0)));
+    }
+
+    #[test]
+    fn other_names_are_refused_with_the_choices() {
+        let huge = format!("wgpu:{}0", usize::MAX);
+        for text in ["", "gpu", "CPU", "wgpu:", "wgpu:-1", "wgpu:+1", "wgpu:1x", "cuda", &huge] {
+            let error = text.parse::<Device>().expect_err(text).to_string();
+            assert!(error.contains(&format!("`{text}`")) && error.contains("`wgpu:N`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn auto_takes_the_first_gpu_that_opens_and_never_software() {
+        let found = |list: &[(&str, bool)]| -> Vec<(String, bool)> {
+            list.iter().map(|(name, software)| ((*name).to_owned(), *software)).collect()
+        };
+        let broken = |index| match index {
+            0 => Err(DeviceError::Refused { adapter: "a".to_owned(), reason: "busy".to_owned() }),
+            _ => Ok(()),
+        };
+        let (a_b_soft, soft) = (found(&[("a", false), ("b", false), ("s", true)]), found(&[("s", true)]));
+        assert_eq!(choose(&a_b_soft, |_| Ok(())).0, Device::Wgpu(0));
+        assert_eq!(choose(&a_b_soft, broken).0, Device::Wgpu(1));
+        assert_eq!(choose(&soft, |_| Ok(())).0, Device::Cpu);
+        assert_eq!(choose(&[], |_| Ok(())), (Device::Cpu, "auto: no GPU adapter".to_owned()));
+        let (device, reason) = choose(&found(&[("a", false)]), broken);
+        assert!(device == Device::Cpu && reason.contains("busy"), "{reason}");
     }
 }

@@ -1,10 +1,14 @@
 //! The command line of golf: one library, three thin binaries (`golf`, `golf-train`, `golf-eval`).
 //!
-//! Every command is one file in [`cmd`]; what they share is how they end ([`exit`]) and which device they run on
-//! ([`device`]). No model logic lives here.
+//! Every command is one file in [`cmd`]; what they share is how they end ([`exit`]), which device they run on
+//! ([`device`], [`flags`]), which model ([`model`]) and how they print measurements ([`table`], [`samples`]). No model logic lives here.
 
 pub mod cmd;
 pub mod config;
 pub mod device;
 pub mod exit;
+pub mod flags;
+pub mod model;
+pub mod samples;
 pub mod selftest;
+pub mod table;

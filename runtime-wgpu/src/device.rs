@@ -73,10 +73,21 @@ impl Adapter {
         self.inner.limits()
     }
 
-    /// Its optional features, of those that golf can use, by WebGPU's names.
-    pub fn features(&self) -> Vec<&'static str> {
+    /// The optional features that golf can use, by WebGPU's names, and whether the adapter has them.
+    pub fn features(&self) -> Vec<(&'static str, bool)> {
         let has = self.inner.features();
-        FEATURES.iter().filter(|(_, feature)| has.contains(*feature)).map(|(name, _)| *name).collect()
+        FEATURES.iter().map(|(name, feature)| (*name, has.contains(*feature))).collect()
+    }
+
+    /// Whether it computes on the CPU.
+    pub fn is_software(&self) -> bool {
+        self.info().device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// The limits that kernels rely on: WebGPU's name, its default, and what the adapter has.
+    pub fn needed_limits(&self) -> Vec<(&'static str, u64, u64)> {
+        let limits = self.limits();
+        NEEDED.iter().map(|(name, needed, of)| (*name, *needed, of(&limits))).collect()
     }
 
     /// What the kernels may use on it.

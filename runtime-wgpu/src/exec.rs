@@ -308,7 +308,7 @@ pub(crate) fn dispatch_count(launch: &Launch) -> usize {
     cut(launch).len()
 }
 
-fn write_params(bytes: &mut [u8], base: usize, launch: &Launch) {
+pub(crate) fn write_params(bytes: &mut [u8], base: usize, launch: &Launch) {
     assert!(launch.params.len() < PARAM_WORDS, "parameters of kernel `{}`", launch.kernel.name);
     let words = std::iter::once(base as u32).chain(launch.params.iter().map(|param| param.word()));
     for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -316,7 +316,8 @@ fn write_params(bytes: &mut [u8], base: usize, launch: &Launch) {
     }
 }
 
-fn bind<'a>(
+/// A kernel's parameters and storage buffers (with the words that it may see) as it binds them.
+pub(crate) fn bind<'a>(
     gpu: &Gpu,
     pipeline: &Pipeline,
     uniform: &'a wgpu::Buffer,

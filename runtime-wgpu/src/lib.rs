@@ -6,7 +6,7 @@
 //! | `kernel`, `lower` | a shader as data; a step of a plan as launches of shaders. No GPU needed |
 //! | `kernels/` | one `.wgsl` and one lowering per op, and the one match over all ops |
 //! | `exec`, `pipelines`, `tables`, `read` | a plan's buffers, dispatches and results on a device |
-//! | `footprint`, `trace` | memory of a plan, known without a device; time of its steps, measured on one |
+//! | `footprint`, `trace`, `peak` | memory of a plan, known without a device; time of its steps, and the most that a device can do, measured on one |
 //!
 //! Invariant: two runs of a plan on one adapter give the same bits: no atomics on floats, every sum in a fixed order.
 //! Weights stay packed on the device. The host waits for the device only where it reads.
@@ -19,6 +19,7 @@ mod footprint;
 mod kernel;
 pub mod kernels;
 mod lower;
+mod peak;
 mod pipelines;
 mod read;
 mod tables;

@@ -1,7 +1,6 @@
 //! The selftest on every device: over the committed goldens, over the whole set where it is there, and over goldens that
 //! were damaged on purpose, which it must not pass.
 
-use clap::ValueEnum;
 use golf_cli::device::Device;
 use golf_cli::selftest::{self, Report};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -11,6 +10,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+/// The devices of every machine.
+const DEVICES: [Device; 2] = [Device::Cpu, Device::Reference];
 
 fn committed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
@@ -22,10 +24,10 @@ fn replay(folder: &Path, device: Device) -> Report {
 
 #[test]
 fn the_committed_goldens_pass_on_every_device() {
-    for &device in Device::value_variants() {
+    for device in DEVICES {
         let report = replay(&committed(), device);
         assert!(report.ok, "{report}");
-        assert_eq!(report.cases.len(), 3);
+        assert_eq!(report.cases.len(), 4);
     }
 }
 
@@ -38,7 +40,7 @@ fn the_whole_set_passes_on_every_device_where_it_is_there() {
         let reason = format!("skipped: no goldens in `{}`; set GOLF_SHARED\n", folder.display());
         return std::io::stderr().write_all(reason.as_bytes()).expect("stderr is open");
     }
-    for &device in Device::value_variants() {
+    for device in DEVICES {
         let report = replay(&folder, device);
         assert!(report.ok, "{report}");
     }
@@ -112,7 +114,7 @@ fn missed(report: &Report) -> Vec<&str> {
 
 #[test]
 fn the_name_of_a_case_plays_no_role() {
-    for case in ["s861", "s951_16l", "common"] {
+    for case in ["s861", "s951_16l", "one_layer", "common"] {
         let report = Damaged::new(case).replay(Device::Cpu);
         assert!(report.ok, "{report}");
     }
@@ -236,10 +238,85 @@ fn a_missing_tensor_is_a_miss_and_the_other_parts_still_run() {
 }
 
 #[test]
+fn only_parameters_without_elements_may_be_unknown() {
+    for (shape, bytes) in [(vec![0, 30], 0), (vec![1, 30], 120)] {
+        let mut damaged = Damaged::new("one_layer");
+        let order = damaged.json["param_order"].as_array_mut().expect("a list");
+        let at = order.iter().position(|name| name == "skip_weights").expect("listed");
+        order[at] = json!("nobody");
+        for prefix in ["param", "grad"] {
+            damaged.tensors.remove(&format!("{prefix}/skip_weights"));
+            let empty = (Dtype::F32, shape.clone(), vec![0; bytes]);
+            damaged.tensors.insert(format!("{prefix}/nobody"), empty);
+        }
+        let report = damaged.replay(Device::Cpu);
+        let refused = missed(&report).contains(&"case");
+        assert_eq!(refused, bytes > 0, "{report}");
+    }
+}
+
+/// A quantity of a damaged case on a device: whether it passed, and how often by a raised limit.
+fn outcome(damaged: &Damaged, device: Device, quantity: &str) -> (bool, usize, String) {
+    let report = damaged.replay(device);
+    let row = report.cases[0].checks.iter().find(|check| check.quantity == quantity).expect("compared");
+    (row.ok, row.raised, report.to_string())
+}
+
+#[test]
+fn a_limit_follows_the_oracles_own_loss_up_to_a_bound_and_says_so() {
+    // Off by this much, the oracle's own loss as recorded, whether that passes, and whether the limit was raised.
+    for (off, record, passes, raised) in [
+        (2e-5, Some(1e-5), true, true),
+        (2e-5, Some(1e-7), false, false),
+        (2e-5, None, false, false),
+        (2e-4, Some(1e3), false, true),
+        (0.0, Some(1e3), true, false),
+        (0.0, None, true, false),
+    ] {
+        let mut damaged = Damaged::new("one_layer");
+        damaged.json["loss"] = json!(damaged.json["loss"].as_f64().expect("a number") + off);
+        match record {
+            Some(lost) => damaged.json["float32_deviation"]["loss_abs"] = json!(lost),
+            None => {
+                damaged.json.as_object_mut().expect("an object").retain(|key, _| key != "float32_deviation")
+            }
+        }
+        let (ok, count, text) = outcome(&damaged, Device::Cpu, "loss");
+        assert_eq!((ok, count), (passes, usize::from(raised)), "off {off}, record {record:?}\n{text}");
+        assert_eq!(text.contains("raised: 1 comparisons"), raised, "{text}");
+        let (ok, count, text) = outcome(&damaged, Device::Reference, "loss");
+        assert_eq!((ok, count), (off == 0.0, 0), "a record is of single precision\n{text}");
+    }
+}
+
+#[test]
+fn a_record_cannot_switch_the_check_of_adapted_parameters_off() {
+    for (tensor, quantity) in [("ttt.final.sample", "ttt.final.sample"), ("ttt.digest", "ttt.digest")] {
+        let mut damaged = Damaged::new("one_layer");
+        damaged.json["float32_deviation"]["ttt_final_update_worst_rel_l2"] = json!(1e3);
+        damaged.nudge(tensor);
+        let (ok, raised, text) = outcome(&damaged, Device::Cpu, quantity);
+        assert!(!ok && raised == 1, "{text}");
+    }
+}
+
+#[test]
+fn cases_in_folders_below_are_replayed_too() {
+    let below = TempDir::new().expect("a temporary folder");
+    fs::create_dir_all(below.path().join("a/b")).expect("a writable folder");
+    for extension in ["json", "safetensors"] {
+        let file = format!("one_layer.{extension}");
+        fs::copy(committed().join(&file), below.path().join("a/b").join(&file)).expect("a writable folder");
+    }
+    let report = replay(below.path(), Device::Cpu);
+    assert!(report.ok && report.cases[0].case == "a/b/one_layer", "{report}");
+}
+
+#[test]
 fn half_a_case_and_an_empty_folder_do_not_pass() {
     let folder = TempDir::new().expect("a temporary folder");
     let report = replay(folder.path(), Device::Cpu);
-    assert!(!report.ok && report.cases.is_empty());
+    assert!(!report.ok && report.cases.is_empty() && report.to_string().contains("no case"));
     fs::write(folder.path().join("case.json"), "{}").expect("a writable folder");
     assert_eq!(missed(&replay(folder.path(), Device::Cpu)), ["case"]);
     fs::write(folder.path().join("case.safetensors"), "short").expect("a writable folder");

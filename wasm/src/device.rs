@@ -67,6 +67,7 @@ impl Device {
 
     fn gpu(gpu: Wgpu, adapter: Option<&Adapter>, software: bool) -> Device {
         let (name, features) = adapter.map(|a| (a.info().name, a.features())).unwrap_or_default();
+        let features = features.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
         let reason = if software { ASKED } else { COMPLETE }.to_owned();
         let info = DeviceInfo { backend: "webgpu", name, reason, features };
         Device { kind: Kind::Gpu(Box::new(gpu)), info }

@@ -1,7 +1,7 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, eval, first_run, import, inspect, plan, selftest, train};
+use golf_cli::cmd::{bench, doctor, eval, first_run, import, inspect, plan, selftest, train};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -15,8 +15,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Time scoring and training steps
-    Bench(bench::BenchArgs),
+    /// Time scoring, generation, training steps, or single kernels
+    Bench(Box<bench::BenchArgs>),
+    /// List the devices of this machine, and which kernels each would get
+    Doctor(doctor::DoctorArgs),
     /// Score a model honestly (same as `golf-eval`)
     Eval(Box<eval::EvalArgs>),
     /// Train, score and run a small model on a public-domain corpus, in a few minutes
@@ -25,8 +27,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Show what an artifact is made of
     Inspect(inspect::InspectArgs),
-    /// Show the plan that a model runs
-    Plan(plan::PlanArgs),
+    /// Show, time or check the plan that a model runs
+    Plan(Box<plan::PlanArgs>),
     /// Replay fixtures of an independent implementation
     Selftest(selftest::SelftestArgs),
     /// Train a model (same as `golf-train`)
@@ -36,6 +38,7 @@ enum Command {
 fn main() -> ExitCode {
     finish(match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::FirstRun(args) => first_run::run(&args),
         Command::Import(args) => import::run(&args),

@@ -5,19 +5,20 @@
 //! code 3) when the bytes charged are not those of the normalized text.
 
 mod input;
+mod recovery;
 mod report;
 mod session;
 
 use super::load;
-use crate::device::Device;
+use crate::device::Target;
 use crate::exit::{Outcome, Status};
+use crate::flags::{DeviceFlags, positive};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use golf_core::eval::{
     AdaptOptions, EvalOptions, ModelWeights, TrainThenScoreOptions, Trainable, TttOptimizer, WindowRule,
 };
 use report::Report;
-use session::Session;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -92,12 +93,8 @@ pub struct EvalArgs {
     /// Also score without adaptation, for comparison.
     #[arg(long)]
     compare: bool,
-    /// Executor.
-    #[arg(long, value_enum, default_value = "cpu")]
-    device: Device,
-    /// Threads (default: all cores).
-    #[arg(long, value_parser = positive)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    device: DeviceFlags,
     /// Most tokens of a batch; bounds memory.
     #[arg(long, default_value_t = 8192, value_parser = positive)]
     batch_tokens: usize,
@@ -116,6 +113,9 @@ pub struct EvalArgs {
     /// No progress on stderr.
     #[arg(short, long)]
     quiet: bool,
+    /// Destroy the GPU device once this many chunks are committed, to see the run go on.
+    #[arg(long, value_name = "CHUNKS", value_parser = positive, help_heading = "Debugging", hide_short_help = true)]
+    lose_device_after: Option<usize>,
 }
 
 /// Test-time training.
@@ -141,14 +141,6 @@ enum Rule {
 enum Schedule {
     Cosine,
     Constant,
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("expected at least 1".to_owned()),
-        Ok(value) => Ok(value),
-        Err(error) => Err(format!("{error}")),
-    }
 }
 
 fn trainable(text: &str) -> Result<Trainable, String> {
@@ -186,7 +178,7 @@ impl EvalArgs {
         }
     }
 
-    fn options(&self, window: usize, bos: i32) -> EvalOptions {
+    fn options(&self, target: &Target, window: usize, bos: i32) -> EvalOptions {
         let rule = match (self.stride, self.as_published) {
             (None, _) => WindowRule::NonOverlapping,
             (Some(_), false) => WindowRule::Exact,
@@ -201,6 +193,7 @@ impl EvalArgs {
             documents: self.documents.then_some(bos),
             chunk: self.ttt_chunk,
             batch_tokens: self.batch_tokens,
+            plans: target.plans,
         }
     }
 
@@ -248,17 +241,15 @@ pub fn run(args: &EvalArgs) -> Outcome {
     };
     let stream = input::describe(stream, artifact_sha256, &chosen);
     let model = ModelWeights::from_artifact(&artifact)?;
-    let options = args.options(window, bos);
+    let target = args.device.target();
+    let options = args.options(&target, window, bos);
 
     let without_ttt = match args.compare && args.ttt != Ttt::Off {
-        true => Some(session::score_fixed(args, &model, stream.clone(), options.clone())?),
+        true => Some(session::score_fixed(&target, &model, stream.clone(), options.clone())?),
         false => None,
     };
     let started = Instant::now();
-    let mut device = args.device.open(args.threads);
-    let mut session = Session::start(args, &mut *device, &model, stream, options)?;
-    session.run(args)?;
-    let receipt = session.receipt()?;
+    let receipt = recovery::run(args, &target, &model, &stream, &options)?;
     if let Some(path) = &args.receipt {
         let json = serde_json::to_string_pretty(&receipt)?;
         std::fs::write(path, json + "\n")

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod bench;
+pub mod doctor;
 pub mod eval;
 pub mod first_run;
 pub mod import;

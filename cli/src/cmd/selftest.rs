@@ -1,7 +1,7 @@
 //! `golf selftest --golden DIR [--device NAME] [--json]`: replays fixtures and prints the table.
 
-use crate::device::Device;
 use crate::exit::{Outcome, Status};
+use crate::flags::DeviceFlags;
 use crate::selftest;
 use clap::Args;
 use std::io::{self, Write};
@@ -12,18 +12,17 @@ use std::path::PathBuf;
 pub struct SelftestArgs {
     /// Folder of fixtures: one `.safetensors` and one `.json` file per case
     #[arg(long, value_name = "DIR")]
-    pub golden: PathBuf,
-    /// Device that computes
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
-    pub device: Device,
+    golden: PathBuf,
+    #[command(flatten)]
+    device: DeviceFlags,
     /// Print one JSON object instead of tables
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 /// Runs the command; a quantity beyond its limit, or one that is not understood, is a failed check.
 pub fn run(args: &SelftestArgs) -> Outcome {
-    let report = selftest::run(&args.golden, args.device)?;
+    let report = selftest::run(&args.golden, args.device.target())?;
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &report)?;

@@ -8,9 +8,9 @@ mod shards;
 mod signals;
 
 use crate::config::{self, Config, Given, Resolved};
-use crate::device::Device;
+use crate::device::{Device, DeviceNameError, Target};
 use crate::exit::{Outcome, Status};
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser};
 use golf_core::data::TokenStream;
 use golf_core::tokenizer::{Tokenizer, TokenizerError};
 use golf_core::train::session::{self, Every, Job, Resume};
@@ -84,7 +84,7 @@ struct Shortcuts {
     /// Steps (100), training time (60s) or never
     #[arg(long, value_name = "N|SECONDSs")]
     checkpoint_every: Option<String>,
-    /// cpu or reference
+    /// auto, cpu, reference, wgpu or wgpu:N
     #[arg(long)]
     device: Option<String>,
     /// Threads; 0 is all cores
@@ -165,6 +165,9 @@ pub enum StartError {
         /// What was given.
         got: String,
     },
+    /// The device is none.
+    #[error("setting `device`: {0}")]
+    Device(DeviceNameError),
     /// An output folder with another run's checkpoints.
     #[error("`{}` holds checkpoints already\nhint: `--resume auto` continues that run; choose another `--out` for a new one", path.display())]
     Occupied {
@@ -196,11 +199,9 @@ pub fn run(args: &TrainArgs) -> Outcome {
         let (path, got, vocab) = (path.clone(), t.len(), model.vocab);
         return Err(StartError::Vocabulary { path, got, vocab }.into());
     }
-    let device = Device::from_str(&run.device, true).map_err(|_| StartError::Choice {
-        key: "device",
-        expected: "cpu or reference",
-        got: run.device.clone(),
-    })?;
+    let device: Device = run.device.parse().map_err(StartError::Device)?;
+    let target = Target { threads: (run.threads > 0).then_some(run.threads), ..Target::from(device) };
+    let mut backend = target.open()?;
     let (train, validation) = open_data(&resolved.config, tokenizer.as_ref())?;
     let out = output_folder(&resolved);
     let resume = resume_of(&run.resume);
@@ -225,7 +226,6 @@ pub fn run(args: &TrainArgs) -> Outcome {
         validate_every: run.val_loss_every,
         interrupted: &interrupted,
     };
-    let mut backend = device.open((run.threads > 0).then_some(run.threads));
     let outcome = pollster::block_on(session::run(backend.as_mut(), job, &mut sink));
     sink.close();
     drop(lock);

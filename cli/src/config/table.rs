@@ -123,7 +123,7 @@ pub const SETTINGS: &[Setting] = &[
     row("run.val_loss_every",                &["VAL_LOSS_EVERY"],                "steps between validations; 0 is only at the end"),
     row("run.val_tokens",                    &["VAL_TOKENS"],                    "validation tokens at most; 0 is all"),
     row("run.train_log_every",               &["TRAIN_LOG_EVERY"],               "steps between log lines"),
-    row("run.device",                        &["DEVICE"],                        "cpu or reference"),
+    row("run.device",                        &["DEVICE"],                        "auto, cpu, reference, wgpu or wgpu:N"),
     row("run.threads",                       &["THREADS"],                       "threads; 0 is all cores"),
 ];
 

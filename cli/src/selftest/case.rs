@@ -4,10 +4,11 @@
 
 use super::fault::Fault;
 use super::fixture::Fixture;
+use super::oracle_loss::OracleLoss;
 use super::report::CaseReport;
 use super::tolerance::Quantity;
 use super::{adaptation, export, fake_quant, forward, training, windows};
-use crate::device::Device;
+use crate::device::Target;
 use golf_core::model::gpt::Window;
 use golf_core::model::{ModelConfig, parameters};
 use golf_core::ops::RMS_EPSILON;
@@ -27,11 +28,13 @@ pub struct Case<'a> {
     /// Its files.
     pub fixture: &'a Fixture,
     /// Where it is replayed.
-    pub device: Device,
+    pub device: Target,
     /// Structure of the model.
     pub config: ModelConfig,
-    /// Names of the parameters in the order of digests and samples.
+    /// Names of the parameters in the order of digests and samples, those without elements included.
     pub order: Vec<String>,
+    /// Listed parameters without elements, such as the skip weights of a single layer. They are no parameters here.
+    pub empty: BTreeMap<String, Vec<usize>>,
     /// Parameters in single precision, as stored.
     pub params: BTreeMap<String, Tensor>,
     /// Shapes of the parameters.
@@ -40,10 +43,12 @@ pub struct Case<'a> {
     pub window: Window,
     /// Batches of the training steps; the first is used for everything else.
     pub batches: Vec<Batch>,
+    /// What the oracle lost in single precision.
+    pub oracle_loss: OracleLoss,
 }
 
 /// Replays every part of a model case.
-pub fn replay(fixture: &Fixture, device: Device, report: &mut CaseReport) {
+pub fn replay(fixture: &Fixture, device: Target, report: &mut CaseReport) {
     let case = match Case::new(fixture, device) {
         Ok(case) => case,
         Err(fault) => return report.refuse("case", fault),
@@ -68,15 +73,16 @@ pub fn replay(fixture: &Fixture, device: Device, report: &mut CaseReport) {
 type Part = fn(&Case<'_>, &super::fixture::Node<'_>, &mut CaseReport) -> Result<(), Fault>;
 
 impl<'a> Case<'a> {
-    fn new(fixture: &'a Fixture, device: Device) -> Result<Self, Fault> {
+    fn new(fixture: &'a Fixture, device: Target) -> Result<Self, Fault> {
         let json = fixture.json();
         let config: ModelConfig = json.get("config")?;
         config.check()?;
         let order: Vec<String> = json.get("param_order")?;
         let shapes: BTreeMap<_, _> = parameters(&config).into_iter().map(|p| (p.name, p.shape)).collect();
-        let mut sorted = order.clone();
+        let empty = empty_parameters(fixture, &order)?;
+        let mut sorted: Vec<&String> = order.iter().filter(|name| !empty.contains_key(*name)).collect();
         sorted.sort();
-        if !sorted.iter().eq(shapes.keys()) {
+        if !sorted.into_iter().eq(shapes.keys()) {
             let names: Vec<&String> = shapes.keys().collect();
             return Err(json.field("param_order")?.refuse(format!("the parameters {names:?} in some order")));
         }
@@ -90,14 +96,20 @@ impl<'a> Case<'a> {
             params.insert(name.clone(), Tensor::f32(shape, stored.values));
         }
         let window = Window { rows: json.get("batch")?, seq: json.get("T")? };
+        for (key, extent) in [("batch", window.rows), ("T", window.seq)] {
+            if extent == 0 {
+                return Err(json.field(key)?.refuse("at least 1"));
+            }
+        }
         let batches = batches(fixture, window)?;
-        Ok(Self { fixture, device, config, order, params, shapes, window, batches })
+        let oracle_loss = OracleLoss::read(&json)?;
+        Ok(Self { fixture, device, config, order, empty, params, shapes, window, batches, oracle_loss })
     }
 
     /// Numbers that follow from the configuration.
     fn structure(&self, report: &mut CaseReport) -> Result<(), Fault> {
         let (json, c) = (self.fixture.json(), &self.config);
-        json.acknowledge_fields(&["case", "weights_seed", "float32_deviation"]);
+        json.acknowledge_fields(&["case", "weights_seed"]);
         let got = [c.head_dim(), c.kv_dim(), c.encoder_layers(), c.skip_count()];
         for (key, got) in ["head_dim", "kv_dim", "n_encoder", "n_skip"].into_iter().zip(got) {
             report.equal("structure", key, &[got], &[json.get(key)?]);
@@ -112,8 +124,30 @@ impl<'a> Case<'a> {
 
     /// Parameters in double precision.
     pub fn initial(&self, name: &str) -> Vec<f64> {
-        self.params[name].to_f64()
+        self.params.get(name).map(Tensor::to_f64).unwrap_or_default()
     }
+
+    /// Names of the model's parameters: the order without what has no elements.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.order.iter().filter(|name| !self.empty.contains_key(*name))
+    }
+
+    /// A name list of the fixture without what has no elements.
+    pub fn without_empty(&self, names: Vec<String>) -> Vec<String> {
+        names.into_iter().filter(|name| !self.empty.contains_key(name)).collect()
+    }
+}
+
+/// Parameters of the fixture that have no elements, with their shapes.
+fn empty_parameters(fixture: &Fixture, order: &[String]) -> Result<BTreeMap<String, Vec<usize>>, Fault> {
+    let mut empty = BTreeMap::new();
+    for name in order {
+        let shape = fixture.singles(&format!("param/{name}"))?.shape;
+        if shape.contains(&0) {
+            empty.insert(name.clone(), shape);
+        }
+    }
+    Ok(empty)
 }
 
 fn batches(fixture: &Fixture, window: Window) -> Result<Vec<Batch>, Fault> {

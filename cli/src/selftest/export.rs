@@ -45,6 +45,14 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
         report.attempt("export", |report| one(case.fixture, name, tensor, &stored, report));
         restored.insert(name.clone(), Tensor::f32(&case.shapes[name], tensor.dequantize()));
     }
+    for (name, shape) in &case.empty {
+        let passed = schemes.remove(name).map(|stored| stored.scheme);
+        let known = ["fp16", "fp32"].iter().any(|scheme| passed.as_deref() == Some(scheme));
+        report.equal("export.scheme", name, &[known], &[true]);
+        if passed.as_deref() == Some("fp16") {
+            case.fixture.floats_of(&format!("export.value/{name}"), shape)?;
+        }
+    }
     schemes.keys().for_each(|name| report.refuse("export.scheme", format!("`{name}` is no parameter")));
     let nll = score(case, &restored, &Weights::default())?;
     let shape = [case.window.rows, case.window.seq];

@@ -99,6 +99,9 @@ pub enum Fault {
     /// A graph could not be built.
     #[error(transparent)]
     Op(#[from] OpError),
+    /// The device does not open.
+    #[error(transparent)]
+    Device(#[from] golf_wgpu::DeviceError),
     /// The backend refused.
     #[error(transparent)]
     Backend(#[from] BackendError),

@@ -13,20 +13,32 @@ use std::collections::BTreeMap;
 /// Replays the forward pass and the gradients, without fake quantization.
 pub fn replay(case: &Case<'_>, report: &mut CaseReport) -> Result<(), Fault> {
     let (fixture, batch, window) = (case.fixture, &case.batches[0], case.window);
+    let lost = &case.oracle_loss;
     let weights = Weights::default();
     let mut session = Session::with_states(case.device, &case.params)?;
     let graph = logits_graph(&case.config, &weights, window)?;
     let logits = session.evaluate(&graph, &[("tokens", &batch.tokens)])?.remove(0).to_f64();
     let shape = [window.rows, window.seq, case.config.vocab];
-    report.compare("logits", Quantity::Logits, "", &logits, &fixture.floats_of("logits", &shape)?);
+    let expected = fixture.floats_of("logits", &shape)?;
+    report.compare_beside("logits", Quantity::Logits, lost.logits_max_abs, "", &logits, &expected);
     let nll = score(case, &case.params, &weights)?;
-    report.compare("nll", Quantity::Nll, "", &nll, &fixture.floats_of("nll", &shape[..2])?);
+    let expected = fixture.floats_of("nll", &shape[..2])?;
+    report.compare_beside("nll", Quantity::Nll, lost.nll_max_abs, "", &nll, &expected);
     let (loss, grads) = gradients(case, &weights)?;
-    report.compare("loss", Quantity::Loss, "tensor", &[loss], &fixture.floats_of("loss", &[])?);
-    report.compare("loss", Quantity::Loss, "json", &[loss], &[fixture.json().get("loss")?]);
-    for (name, grad) in &grads {
-        let expected = fixture.floats_of(&format!("grad/{name}"), &case.shapes[name])?;
-        report.compare("grad", Quantity::Gradient, name, grad, &expected);
+    let stored = [("tensor", fixture.floats_of("loss", &[])?), ("json", vec![fixture.json().get("loss")?])];
+    for (at, expected) in stored {
+        report.compare_beside("loss", Quantity::Loss, lost.loss_abs, at, &[loss], &expected);
+    }
+    for (name, shape) in case.shapes.iter().chain(&case.empty) {
+        let expected = fixture.floats_of(&format!("grad/{name}"), shape)?;
+        report.compare_beside(
+            "grad",
+            Quantity::Gradient,
+            lost.grad_worst_rel_l2,
+            name,
+            &grads[name],
+            &expected,
+        );
     }
     Ok(())
 }
@@ -44,16 +56,19 @@ pub fn score(
     Ok(outputs[0].to_f64())
 }
 
-/// Loss and gradients of all parameters on the first batch.
+/// Loss and gradients of all parameters on the first batch; those without elements have an empty one.
 pub fn gradients(case: &Case<'_>, weights: &Weights) -> Result<(f64, BTreeMap<String, Vec<f64>>), Fault> {
     let mut session = Session::with_states(case.device, &case.params)?;
     zero_gradients(&mut session, case)?;
-    let graph = gradient_graph(&case.config, weights, case.window, &case.order)?;
+    let names: Vec<String> = case.names().cloned().collect();
+    let graph = gradient_graph(&case.config, weights, case.window, &names)?;
     let (share, keep, batch) = (Tensor::scalar(1.0), Tensor::scalar(0.0), &case.batches[0]);
     let inputs = [("tokens", &batch.tokens), ("targets", &batch.targets), ("share", &share), ("keep", &keep)];
     let loss = session.evaluate(&graph, &inputs)?[0].item();
-    let read = |name: &String| Ok((name.clone(), session.state(&grad_name(name))?));
-    Ok((loss, case.order.iter().map(read).collect::<Result<_, Fault>>()?))
+    let read = |name: String| Ok((name.clone(), session.state(&grad_name(&name))?));
+    let mut grads = names.into_iter().map(read).collect::<Result<BTreeMap<_, _>, Fault>>()?;
+    grads.extend(case.empty.keys().map(|name| (name.clone(), Vec::new())));
+    Ok((loss, grads))
 }
 
 /// Gives every parameter a gradient of zero: those that the loss does not reach keep it.

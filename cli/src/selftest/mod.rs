@@ -1,6 +1,6 @@
 //! The selftest: replays fixtures of an independent implementation on a device and tells how far it is off.
 //!
-//! A folder holds cases, each a `.safetensors` file with a `.json` beside it. What a case asks for follows from its
+//! A folder holds cases, each a `.safetensors` file with a `.json` beside it, and folders of cases. What a case asks for follows from its
 //! contents alone, never from its name or sizes. Invariant: a case, tensor, or JSON field that is not understood is a
 //! miss; so is a case in which nothing was compared. Not here: the fixtures, and the numbers that they are made from.
 
@@ -11,6 +11,7 @@ mod fake_quant;
 mod fault;
 mod fixture;
 mod forward;
+mod oracle_loss;
 mod quantized;
 mod report;
 mod session;
@@ -24,7 +25,7 @@ pub use fault::Fault;
 pub use report::{CaseReport, Check, Report};
 pub use tolerance::Precision;
 
-use crate::device::Device;
+use crate::device::Target;
 use fixture::Fixture;
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,34 +34,37 @@ use std::path::{Path, PathBuf};
 /// Tensors and fields that are named one by one when they are not understood.
 const MOST_LISTED: usize = 20;
 
-/// Files of a folder by stem.
-#[derive(Default)]
+/// Files of one stem.
 struct Files {
+    folder: PathBuf,
     tensors: Option<PathBuf>,
     json: Option<PathBuf>,
 }
 
-/// Replays every case of `folder`. Only a folder that cannot be listed is an error.
-pub fn run(folder: &Path, device: Device) -> Result<Report, Fault> {
+/// Replays every case of `folder`. Only a folder that cannot be listed and a device that does not open are errors.
+pub fn run(folder: &Path, device: impl Into<Target>) -> Result<Report, Fault> {
+    let device = device.into().settled();
+    let name = device.open()?.name();
     let mut cases = Vec::new();
-    for (name, files) in list(folder)? {
+    let mut found = BTreeMap::new();
+    list(folder, "", &mut found)?;
+    for (case, files) in found {
         if files.tensors.is_none() && files.json.as_deref().is_some_and(unit::is_piece_list) {
             // Not a case: the byte table of another one reads it.
             continue;
         }
-        let mut report = CaseReport::new(&name, Precision::of(device));
+        let mut report = CaseReport::new(&case, Precision::of(device.device));
         match open(&files) {
-            Ok(fixture) => replay(&fixture, folder, device, &mut report),
+            Ok(fixture) => replay(&fixture, &files.folder, device, &mut report),
             Err(fault) => report.refuse("case", fault),
         }
         cases.push(report);
     }
     let ok = !cases.is_empty() && cases.iter().all(CaseReport::ok);
-    let device = device.open(None).name();
-    Ok(Report { folder: folder.display().to_string(), device, cases, ok })
+    Ok(Report { folder: folder.display().to_string(), device: name, cases, ok })
 }
 
-fn replay(fixture: &Fixture, folder: &Path, device: Device, report: &mut CaseReport) {
+fn replay(fixture: &Fixture, folder: &Path, device: Target, report: &mut CaseReport) {
     if fixture.json().find("config").is_some() {
         case::replay(fixture, device, report);
     } else {
@@ -84,18 +88,29 @@ fn open(files: &Files) -> Result<Fixture, Fault> {
     Fixture::decode(&tensors, &json)
 }
 
-/// Stems of the folder's fixtures with their files, in the order of their names.
-fn list(folder: &Path) -> Result<BTreeMap<String, Files>, Fault> {
+/// Adds the fixtures of a folder and of those below it, by their path from the first one without extension.
+fn list(folder: &Path, prefix: &str, found: &mut BTreeMap<String, Files>) -> Result<(), Fault> {
     let fault = |source| Fault::File { path: folder.display().to_string(), source };
-    let mut found = BTreeMap::<String, Files>::new();
     for entry in fs::read_dir(folder).map_err(fault)? {
-        let path = entry.map_err(fault)?.path();
-        let Some(stem) = path.file_stem().and_then(|s| s.to_str()).map(str::to_owned) else { continue };
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("safetensors") => found.entry(stem).or_default().tensors = Some(path),
-            Some("json") => found.entry(stem).or_default().json = Some(path),
-            _ => {}
+        let entry = entry.map_err(fault)?;
+        let path = entry.path();
+        // A link to a folder is not followed: it may lead back up.
+        if entry.file_type().map_err(fault)?.is_dir() {
+            list(&path, &format!("{prefix}{}/", entry.file_name().to_string_lossy()), found)?;
+            continue;
+        }
+        let Some(stem) = path.file_stem() else { continue };
+        let name = format!("{prefix}{}", stem.to_string_lossy());
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        if !["safetensors", "json"].contains(&extension) {
+            continue;
+        }
+        let files =
+            found.entry(name).or_insert(Files { folder: folder.to_owned(), tensors: None, json: None });
+        match extension {
+            "json" => files.json = Some(path),
+            _ => files.tensors = Some(path),
         }
     }
-    Ok(found)
+    Ok(())
 }

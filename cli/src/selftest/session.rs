@@ -1,7 +1,7 @@
 //! A device under test: a fresh backend per part of a replay, driven without waiting.
 
 use super::fault::Fault;
-use crate::device::Device;
+use crate::device::Target;
 use golf_core::backend::{Backend, ExecutableId};
 use golf_core::graph::Graph;
 use golf_core::plan::{Plan, PlanOptions};
@@ -11,17 +11,18 @@ use std::collections::BTreeMap;
 /// A backend with its states.
 pub struct Session {
     backend: Box<dyn Backend>,
+    plans: PlanOptions,
 }
 
 impl Session {
     /// A fresh backend of this device.
-    pub fn new(device: Device) -> Self {
-        Self { backend: device.open(None) }
+    pub fn new(device: Target) -> Result<Self, Fault> {
+        Ok(Self { backend: device.open()?, plans: device.plans })
     }
 
     /// A fresh backend that holds these parameters.
-    pub fn with_states(device: Device, states: &BTreeMap<String, Tensor>) -> Result<Self, Fault> {
-        let mut session = Self::new(device);
+    pub fn with_states(device: Target, states: &BTreeMap<String, Tensor>) -> Result<Self, Fault> {
+        let mut session = Self::new(device)?;
         for (name, tensor) in states {
             session.write(name, tensor)?;
         }
@@ -45,7 +46,7 @@ impl Session {
 
     /// Plans and compiles a graph.
     pub fn compile(&mut self, name: &str, graph: &Graph) -> Result<ExecutableId, Fault> {
-        let plan = Plan::new(name, graph, PlanOptions::default());
+        let plan = Plan::new(name, graph, self.plans);
         Ok(pollster::block_on(self.backend.compile(plan))?)
     }
 

@@ -71,7 +71,7 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
     let losses = case.fixture.floats_of("step.losses", &[steps])?;
     let norms = case.fixture.floats_of("step.grad_norms", &[steps])?;
     let weights = match recipe.fake_quant {
-        true => fake_quant::weights(&case.fixture.json().field("qat")?)?,
+        true => fake_quant::weights_of(case)?,
         false => Weights::default(),
     };
     let mut run = Run::new(case, &recipe, &weights)?;
@@ -81,7 +81,8 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
         let (loss, norm) = run.step(step)?;
         let quantity = if step == 0 { Quantity::Loss } else { Quantity::LaterLoss };
         let at = format!("step {}", step + 1);
-        report.compare("step.losses", quantity, &at, &[loss], &losses[step..=step]);
+        let lost = case.oracle_loss.step_loss(step);
+        report.compare_beside("step.losses", quantity, lost, &at, &[loss], &losses[step..=step]);
         report.compare("step.grad_norms", Quantity::GradientNorm, &at, &[norm], &norms[step..=step]);
         got_losses.push(loss);
         got_norms.push(norm);
@@ -89,13 +90,15 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
         if case.fixture.has(&format!("{key}.digest")) {
             let states = run.states(|name| name.to_owned())?;
             report.attempt(&key, |report| {
-                summaries.changes(report, &key, step + 1, |name| case.initial(name), &states)
+                let lost = case.oracle_loss.step_update(step + 1);
+                summaries.changes(report, &key, step + 1, lost, |name| case.initial(name), &states)
             });
         }
     }
-    report.compare(
+    report.compare_beside(
         "training.losses",
         Quantity::LaterLoss,
+        case.oracle_loss.step_losses(),
         "json",
         &got_losses,
         &node.get::<Vec<f64>>("losses")?,
@@ -103,7 +106,9 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
     let norms: Vec<f64> = node.get("grad_norms")?;
     report.compare("training.grad_norms", Quantity::GradientNorm, "json", &got_norms, &norms);
     let key = format!("average{steps}");
-    summaries.changes(report, &key, steps, |name| case.initial(name), &run.states(average_name)?)
+    let averages = run.states(average_name)?;
+    let lost = case.oracle_loss.average();
+    summaries.changes(report, &key, steps, lost, |name| case.initial(name), &averages)
 }
 
 impl Recipe {
@@ -125,9 +130,10 @@ impl Recipe {
         let stored: Vec<StoredGroup> = node.get("groups")?;
         let groups = stored
             .into_iter()
-            .map(|g| Group { rule: rule(g.kind, g.wd), lr: g.lr, params: g.params })
+            .map(|g| Group { rule: rule(g.kind, g.wd), lr: g.lr, params: case.without_empty(g.params) })
             .collect();
-        let optimizer = Optimizer { groups, clip: node.get("clip")?, counted_only: node.get("frozen")? };
+        let counted_only = case.without_empty(node.get("frozen")?);
+        let optimizer = Optimizer { groups, clip: node.get("clip")?, counted_only };
         let listed = optimizer.parameters();
         let known: BTreeSet<&String> = listed.iter().collect();
         if known.len() != listed.len() || !known.iter().copied().eq(case.shapes.keys()) {
@@ -185,7 +191,8 @@ impl<'a> Run<'a> {
     fn new(case: &'a Case<'a>, recipe: &'a Recipe, weights: &Weights) -> Result<Self, Fault> {
         let mut session = Session::with_states(case.device, &case.params)?;
         zero_gradients(&mut session, case)?;
-        let graph = gradient_graph(&case.config, weights, case.window, &case.order)?;
+        let names: Vec<String> = case.names().cloned().collect();
+        let graph = gradient_graph(&case.config, weights, case.window, &names)?;
         let gradients = session.compile("gradients", &graph)?;
         let update = session.compile("update", &recipe.optimizer.update_graph(&case.shapes)?)?;
         let average = session.compile("average", &average_graph(&case.shapes)?)?;
@@ -217,9 +224,11 @@ impl<'a> Run<'a> {
         Ok((loss, norm))
     }
 
-    /// The states that `of` names for every parameter.
+    /// The states that `of` names for every parameter; nothing for those without elements.
     fn states(&mut self, of: impl Fn(&str) -> String) -> Result<BTreeMap<String, Vec<f64>>, Fault> {
         let read = |name: &String| Ok((name.clone(), self.session.state(&of(name))?));
-        self.case.order.iter().map(read).collect()
+        let mut states = self.case.names().map(read).collect::<Result<BTreeMap<_, _>, Fault>>()?;
+        states.extend(self.case.empty.keys().map(|name| (name.clone(), Vec::new())));
+        Ok(states)
     }
 }

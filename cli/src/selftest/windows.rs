@@ -74,7 +74,9 @@ impl Sliding<'_> {
         let expected = fixture.floats_of(&format!("slide.{name}.nll"), &[scored])?;
         report.compare("slide.nll", Quantity::Nll, name, &got, &expected);
         let sum = got.iter().sum();
-        report.compare("slide.nll_sum", Quantity::WindowSum, name, &[sum], &[node.get("nll_sum")?]);
+        let lost = self.case.oracle_loss.window_sum(name);
+        let expected = [node.get("nll_sum")?];
+        report.compare_beside("slide.nll_sum", Quantity::WindowSum, lost, name, &[sum], &expected);
         Ok(())
     }
 
@@ -87,14 +89,17 @@ impl Sliding<'_> {
             chunk: self.plan.targets(),
             ..EvalOptions::default()
         };
-        let mut session = Session::new(self.case.device);
+        let mut session = Session::new(self.case.device)?;
         pollster::block_on(async {
             let (model, stream) = (model(self.case)?, stream(self.tokens));
             let mut evaluator = Evaluator::new(session.backend(), &model, stream, options, None).await?;
             let scored = evaluator.score(0).await?;
             let nll = scored.targets().map(|(_, nll)| nll).collect();
             evaluator.adapt(scored).await?;
-            evaluator.receipt()?;
+            // A receipt proves that every target was scored; the published rules may leave out the stream's last ones.
+            if self.plan.rule() == WindowRule::Exact {
+                evaluator.receipt()?;
+            }
             Ok(nll)
         })
     }

@@ -65,6 +65,11 @@ impl Cpu {
         Self { states: BTreeMap::new(), executables: Vec::new(), workspace: Workspace::new(threads) }
     }
 
+    /// The vector instructions that kernels use on this machine, such as `AVX-512`.
+    pub fn instructions() -> &'static str {
+        simd::instructions()
+    }
+
     /// Fills results with NaN before every kernel and dead slots with NaN after, so that a kernel that leaves a result
     /// undefined, or a plan that reads a dead value, shows.
     pub fn with_poison(mut self) -> Self {

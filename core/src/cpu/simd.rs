@@ -15,6 +15,21 @@ pub(super) fn vector<R>(body: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(body)
 }
 
+/// Name of the instruction set that [`vector`] compiles for.
+pub(super) fn instructions() -> &'static str {
+    match Arch::new() {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(_) => "AVX-512",
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(_) => "AVX2 and FMA",
+        #[cfg(target_arch = "aarch64")]
+        Arch::Neon(_) => "NEON",
+        #[cfg(target_arch = "wasm32")]
+        Arch::Simd128(_) => "SIMD128",
+        _ => "none",
+    }
+}
+
 /// `a·b + c`: fused where the instruction exists. On wasm32 it does not, and the library's fused form is slow.
 #[inline(always)]
 pub(super) fn madd(a: f32, b: f32, c: f32) -> f32 {

@@ -9,6 +9,7 @@ use super::weights::ModelWeights;
 use super::windows::WindowSpan;
 use crate::backend::Backend;
 use crate::model::gpt::Window;
+use crate::plan::PlanOptions;
 use crate::tensor::Tensor;
 use std::collections::BTreeSet;
 
@@ -39,7 +40,7 @@ pub async fn alternatives(
     if let Some(at) = context.iter().position(outside) {
         return Err(EvalError::Token { position: span.start + at, id: context[at], vocab });
     }
-    let mut engine = Engine::new(backend, model, &BTreeSet::new(), context.len())?;
+    let mut engine = Engine::new(backend, model, &BTreeSet::new(), context.len(), PlanOptions::default())?;
     let executable = engine.compile_logits(Window { rows: 1, seq: context.len() }).await?;
     let tokens = Tensor::i32(&[context.len()], context.to_vec());
     engine.backend.submit(executable, &[("tokens", &tokens)])?;

@@ -23,6 +23,7 @@ pub(super) struct Engine<'b> {
     pub config: ModelConfig,
     weights: Weights,
     batch_tokens: usize,
+    plans: PlanOptions,
     score_plans: HashMap<Window, ExecutableId>,
     gradient_plans: HashMap<Window, ExecutableId>,
 }
@@ -34,6 +35,7 @@ impl<'b> Engine<'b> {
         model: &ModelWeights,
         adapted: &BTreeSet<String>,
         batch_tokens: usize,
+        plans: PlanOptions,
     ) -> Result<Self, EvalError> {
         let mut weights = Weights::default();
         for (name, tensor) in model.tensors() {
@@ -48,7 +50,7 @@ impl<'b> Engine<'b> {
         }
         let (score_plans, gradient_plans) = (HashMap::new(), HashMap::new());
         let config = model.config().clone();
-        Ok(Self { backend, config, weights, batch_tokens, score_plans, gradient_plans })
+        Ok(Self { backend, config, weights, batch_tokens, plans, score_plans, gradient_plans })
     }
 
     /// Shapes of the parameters `names`.
@@ -110,7 +112,7 @@ impl<'b> Engine<'b> {
     }
 
     pub async fn compile(&mut self, name: &str, graph: &Graph) -> Result<ExecutableId, EvalError> {
-        Ok(self.backend.compile(Plan::new(name, graph, PlanOptions::default())).await?)
+        Ok(self.backend.compile(Plan::new(name, graph, self.plans)).await?)
     }
 
     /// The plan for the logits of a window.

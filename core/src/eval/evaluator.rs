@@ -131,7 +131,7 @@ impl<'b> Evaluator<'b> {
             None => BTreeSet::new(),
         };
         let run = describe(&stream, &options, &plan, model, backend.name(), method, adapt);
-        let engine = Engine::new(backend, model, &selection, options.batch_tokens)?;
+        let engine = Engine::new(backend, model, &selection, options.batch_tokens, options.plans)?;
         let coverage = Coverage::new(plan.targets(), options.rule.is_exact());
         Ok(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),

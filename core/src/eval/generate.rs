@@ -11,6 +11,7 @@ use super::error::EvalError;
 use super::weights::ModelWeights;
 use crate::backend::{Backend, ExecutableId};
 use crate::ops::HASH_HISTORY;
+use crate::plan::PlanOptions;
 use crate::tensor::Tensor;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -69,7 +70,7 @@ impl<'b> Generator<'b> {
         if window == 0 {
             return Err(super::WindowError::NoWindow.into());
         }
-        let engine = Engine::new(backend, model, &BTreeSet::new(), window)?;
+        let engine = Engine::new(backend, model, &BTreeSet::new(), window, PlanOptions::default())?;
         Ok(Self { engine, window, plans: HashMap::new(), cached: Vec::new() })
     }
 

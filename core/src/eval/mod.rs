@@ -39,5 +39,5 @@ pub use resume::{ResumeError, Snapshot, StateFileError};
 pub use stream::{EvalOptions, Stream};
 pub use text::{ScoredText, TextError};
 pub use train_then_score::{IllegalScored, TrainThenScore, TrainThenScoreOptions};
-pub use weights::ModelWeights;
+pub use weights::{ModelWeights, plain};
 pub use windows::{WindowError, WindowPlan, WindowRule, WindowSpan, document_starts};

@@ -6,6 +6,7 @@ use super::receipt::{Marks, Method, RunRecord, Source, WindowRecord};
 use super::weights::ModelWeights;
 use super::windows::{WindowPlan, WindowRule, document_starts};
 use crate::digest::hex;
+use crate::plan::PlanOptions;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -24,6 +25,9 @@ pub struct EvalOptions {
     pub chunk: usize,
     /// Most tokens in a batch; bounds memory.
     pub batch_tokens: usize,
+    /// Passes of the planner, to find the one at fault: they change how the result is computed, not what it is.
+    #[serde(skip)]
+    pub plans: PlanOptions,
 }
 
 impl Default for EvalOptions {
@@ -36,6 +40,7 @@ impl Default for EvalOptions {
             documents: None,
             chunk: 32_768,
             batch_tokens: 8192,
+            plans: PlanOptions::default(),
         }
     }
 }

@@ -48,7 +48,14 @@ fn stream(targets: usize, seed: u64) -> Stream {
 }
 
 fn options(stride: usize, chunk: usize) -> EvalOptions {
-    EvalOptions { rule: WindowRule::Exact, window: WINDOW, stride, documents: None, chunk, batch_tokens: 20 }
+    EvalOptions {
+        rule: WindowRule::Exact,
+        window: WINDOW,
+        stride,
+        chunk,
+        batch_tokens: 20,
+        ..EvalOptions::default()
+    }
 }
 
 fn ttt(optimizer: TttOptimizer) -> Option<AdaptOptions> {

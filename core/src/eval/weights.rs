@@ -71,8 +71,8 @@ impl ModelWeights {
     }
 }
 
-/// A packed tensor as plain f32; others unchanged.
-pub(super) fn plain(tensor: &Tensor) -> Tensor {
+/// A packed matrix as plain f32, which is what adapts; others unchanged.
+pub fn plain(tensor: &Tensor) -> Tensor {
     match tensor.ty().dtype.quant_bits() {
         None => tensor.clone(),
         Some(bits) => {

@@ -59,3 +59,23 @@ pub(super) fn column_sums(
     };
     low.launch(join, bindings, vec![chunks.into(), width.into()], width.div_ceil(JOINED));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::on_gpu;
+    use golf_core::ops::AddScaledGrad;
+    use golf_core::tensor::Tensor;
+
+    #[test]
+    fn many_chunks_of_rows_are_each_counted_once() {
+        let Some(mut gpu) = on_gpu::open("many_chunks_of_rows_are_each_counted_once") else { return };
+        let (n, d) = (1301, 70);
+        // Small integers: every sum is exact in any order.
+        let y: Vec<f32> = (0..n * d).map(|i| (i * 31 % 13) as f32 - 6.0).collect();
+        let dz: Vec<f32> = (0..n * d).map(|i| (i * 17 % 11) as f32 - 5.0).collect();
+        let want: Vec<f32> = (0..d).map(|c| (0..n).map(|r| y[r * d + c] * dz[r * d + c]).sum()).collect();
+        let operands = [Tensor::f32(&[d], vec![1.0; d]), Tensor::f32(&[n, d], y), Tensor::f32(&[n, d], dz)];
+        let got = on_gpu::run(&mut gpu, AddScaledGrad, &operands.each_ref());
+        assert_eq!(got.to_f32(), want);
+    }
+}

@@ -1,8 +1,8 @@
 // fake_quant: (w[m,k]) → w + (q·Δ - w), q = clamp(round_half_even(w/Δ)), Δ one step per row. A workgroup takes a row:
 // it finds the order statistics that give Δ, then rounds its entries, read again from the cache.
 //
-// The integers q are those of IEEE f32 arithmetic whatever the driver: Δ is formed in integers, and a quotient near a
-// tie is decided in integers. q·Δ - w may be contracted by a driver: a value may differ in its last bit.
+// The bits are those of IEEE f32 arithmetic in the published order whatever the driver: Δ is formed in integers, a
+// quotient near a tie is decided in integers, and products and sums are kept from being contracted.
 // After wide.wgsl and exact_f32.wgsl.
 
 struct Params {
@@ -15,6 +15,7 @@ struct Params {
     after: f32,
     c: u32,           // largest integer
     lowest: u32,      // magnitude of the smallest
+    zero: u32,        // 0, which no compiler knows
 }
 
 const LANES: u32 = 64u;
@@ -73,20 +74,19 @@ fn step_of(row: u32, lane: u32) -> f32 {
     return max(exact_quotient(max(magnitude, params.before), params.c), params.after);
 }
 
-// |q| before clamping, where |w|/Δ is within rounding of `below` + ½: the f32 quotient either is that tie, and goes to the
-// even side, or lies beyond. In units of a quarter of the last place of Δ, |w| - (below + ½)Δ is a small integer, exact
-// modulo 2³²; the quotients that round to the tie lie within half their last place of it, both ends included.
+// |q| before clamping, where |w|/Δ is within rounding of `below` + ½: the f32 quotient either is that tie, and goes to
+// the even side, or lies beyond. In units of a quarter of the last place of Δ, |w| - (below + ½)Δ is a small integer,
+// exact modulo 2³²; the quotients that round to the tie lie within half their last place of it, both ends included.
+// (Under ½, a power of two, the last place is half as large, but there the tie and what lies below it both become 0.)
 fn near_tie(weight: f32, step: f32, below: u32) -> u32 {
     let odd = 2u * below + 1u;
     let shift = u32(exponent_of(weight) + 2 - exponent_of(step));
     let distance = i32((mantissa_of(weight) << shift) - mantissa_of(step) * odd * 2u);
     let ends = i32(mantissa_of(step) >> (23u - firstLeadingBit(odd)));
-    // Below ½, a power of two, the last place is half as large.
-    let lower = select(ends, 0, below == 0u);
     if distance > ends {
         return below + 1u;
     }
-    if distance < -lower {
+    if distance < -ends {
         return below;
     }
     return below + (below & 1u);
@@ -107,12 +107,18 @@ fn integer_of(weight: f32, step: f32) -> f32 {
     return select(q, -q, negative);
 }
 
+// x, in a way that no compiler sees through: the operation that made it stays one, and is rounded.
+fn rounded(x: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(x) ^ params.zero);
+}
+
 @compute @workgroup_size(64)
 fn fake_quant(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = (params.base + group.x) * params.k;
     let step = step_of(row, lane);
     for (var j = lane; j < params.k; j += LANES) {
         let weight = w[row + j];
-        seen[row + j] = weight + (integer_of(weight, step) * step - weight);
+        let grid = rounded(integer_of(weight, step) * step);
+        seen[row + j] = weight + rounded(grid - weight);
     }
 }

@@ -25,7 +25,10 @@ mod linear;
 mod mean;
 mod muon;
 mod newton_schulz;
+#[cfg(test)]
+mod on_gpu;
 mod parts;
+mod peak;
 mod qk_norm_rope;
 mod residual_mix;
 mod rms_norm;
@@ -38,6 +41,7 @@ mod sums;
 mod xsa;
 
 pub(crate) use fill::fill;
+pub(crate) use peak::{RESULTS, peak};
 
 use crate::kernel::Kernel;
 use crate::lower::Lowering;
@@ -129,6 +133,7 @@ pub fn all() -> Vec<&'static Kernel> {
         mean::KERNELS,
         muon::KERNELS,
         newton_schulz::KERNELS,
+        peak::KERNELS,
         qk_norm_rope::KERNELS,
         residual_mix::KERNELS,
         rms_norm::KERNELS,

@@ -46,3 +46,23 @@ pub(super) fn squares(low: &mut Lowering<'_>, x: Binding, n: usize, y: Binding) 
 pub(super) fn sum_all(low: &mut Lowering<'_>, x: Binding, n: usize, factor: f64, y: Binding) {
     low.launch(&SUM_ALL, vec![x, y], vec![n.into(), factor.into()], 1);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::on_gpu;
+    use golf_core::ops::{Mean, SumSquares};
+    use golf_core::tensor::Tensor;
+
+    #[test]
+    fn every_element_of_a_long_vector_is_counted_once() {
+        let Some(mut gpu) = on_gpu::open("every_element_of_a_long_vector_is_counted_once") else { return };
+        // More pieces than invocations of the second stage; small integers, whose sums are exact in any order.
+        let n = 600_001;
+        let x: Vec<f32> = (0..n).map(|i| (i * 7 % 5) as f32 - 1.0).collect();
+        let (squares, sum): (f32, f32) = (x.iter().map(|x| x * x).sum(), x.iter().sum());
+        let x = Tensor::f32(&[n], x);
+        assert_eq!(on_gpu::run(&mut gpu, SumSquares, &[&x]).to_f32(), [squares]);
+        let mean = on_gpu::run(&mut gpu, Mean, &[&x]).to_f32()[0];
+        assert!((mean - sum / n as f32).abs() <= 2.0 * f32::EPSILON, "{mean}");
+    }
+}

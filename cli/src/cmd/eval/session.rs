@@ -1,16 +1,18 @@
 //! The chunks of a run, one after the other, with what is written between them.
 
 use super::{EvalArgs, Ttt};
+use crate::device::Target;
 use golf_core::backend::Backend;
 use golf_core::eval::receipt::ChunkRecord;
-use golf_core::eval::{
-    EvalError, EvalOptions, Evaluator, ModelWeights, Receipt, Snapshot, Stream, TrainThenScore,
-};
+use golf_core::eval::{EvalOptions, Evaluator, ModelWeights, Receipt, Snapshot, Stream, TrainThenScore};
 use pollster::block_on;
 use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::path::Path;
+
+/// What happens to the state after a committed chunk; `None` where nobody needs states.
+pub(super) type Commit<'a> = Option<&'a mut dyn FnMut(Snapshot) -> Result<(), Box<dyn Error>>>;
 
 /// An evaluation of either kind.
 pub(super) struct Session<'b> {
@@ -25,12 +27,12 @@ enum Evaluation<'b> {
 
 /// The bits per byte of the unadapted model.
 pub(super) fn score_fixed(
-    args: &EvalArgs,
+    target: &Target,
     model: &ModelWeights,
     stream: Stream,
     options: EvalOptions,
-) -> Result<Option<f64>, EvalError> {
-    let mut device = args.device.open(args.threads);
+) -> Result<Option<f64>, Box<dyn Error>> {
+    let mut device = target.open()?;
     let mut evaluator = block_on(Evaluator::new(&mut *device, model, stream, options, None))?;
     while let Some(chunk) = evaluator.next_chunk() {
         let scored = block_on(evaluator.score(chunk))?;
@@ -47,6 +49,7 @@ impl<'b> Session<'b> {
         model: &ModelWeights,
         stream: Stream,
         options: EvalOptions,
+        committed: Option<Snapshot>,
     ) -> Result<Self, Box<dyn Error>> {
         let kept = stream.clone();
         let evaluation = match args.ttt {
@@ -57,8 +60,8 @@ impl<'b> Session<'b> {
             honest => {
                 let adapt = (honest == Ttt::ScoreFirst).then(|| args.adaptation());
                 let mut evaluator = block_on(Evaluator::new(device, model, stream, options, adapt))?;
-                if let Some(path) = args.resume.as_deref().filter(|path| path.exists()) {
-                    block_on(evaluator.restore(Snapshot::load(path)?))?;
+                if let Some(snapshot) = committed {
+                    block_on(evaluator.restore(snapshot))?;
                 }
                 Evaluation::Honest(evaluator)
             }
@@ -66,8 +69,8 @@ impl<'b> Session<'b> {
         Ok(Self { evaluation, stream: kept })
     }
 
-    /// Scores all chunks that are left.
-    pub fn run(&mut self, args: &EvalArgs) -> Result<(), Box<dyn Error>> {
+    /// Scores all chunks that are left, giving `commit` the state after each where it asks for states.
+    pub fn run(&mut self, args: &EvalArgs, commit: &mut Commit<'_>) -> Result<(), Box<dyn Error>> {
         let mut per_token = match &args.per_token {
             Some(path) => Some(PerToken::open(path, self.scored_targets())?),
             None => None,
@@ -77,8 +80,8 @@ impl<'b> Session<'b> {
             if let Some(file) = &mut per_token {
                 file.sync()?;
             }
-            if let (Some(path), Evaluation::Honest(evaluator)) = (&args.resume, &mut self.evaluation) {
-                block_on(evaluator.snapshot())?.save(path)?;
+            if let (Some(commit), Evaluation::Honest(evaluator)) = (commit.as_mut(), &mut self.evaluation) {
+                commit(block_on(evaluator.snapshot())?)?;
             }
             if progress {
                 let (done, chunks) = (record.index + 1, self.chunks());

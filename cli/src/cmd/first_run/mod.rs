@@ -8,7 +8,7 @@ mod corpus;
 mod report;
 mod split;
 
-use crate::device::Device;
+use crate::device::{Device, Target};
 use crate::exit::{Outcome, Status};
 use clap::Args;
 use golf_core::artifact::{Artifact, Limits};
@@ -53,6 +53,12 @@ pub struct FirstRunArgs {
     /// Threads (default: all cores).
     #[arg(long)]
     threads: Option<usize>,
+}
+
+impl FirstRunArgs {
+    fn cpu(&self) -> Box<dyn Backend> {
+        Box::new(Target { threads: self.threads, ..Target::from(Device::Cpu) }.cpu())
+    }
 }
 
 /// Most held-out text that is scored, in bytes: enough to be stable, little enough to stay within the minutes promised.
@@ -161,7 +167,7 @@ fn train(
     model.vocab = tokenizer.len();
     recipe.seed = args.seed;
     recipe.max_wallclock_seconds = args.seconds;
-    let mut backend = Device::Cpu.open(args.threads);
+    let mut backend = args.cpu();
     let job = Job {
         model,
         recipe,
@@ -216,10 +222,10 @@ fn evaluate(
         ..AdaptOptions::default()
     };
     let start = Instant::now();
-    let plain = score(Device::Cpu.open(args.threads), &model, &held_out, &options, None)?;
+    let plain = score(args.cpu(), &model, &held_out, &options, None)?;
     let score_speed = plain.tokens as f64 / start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let adapted = score(Device::Cpu.open(args.threads), &model, &held_out, &options, Some(adapt))?;
+    let adapted = score(args.cpu(), &model, &held_out, &options, Some(adapt))?;
     let adapt_speed = adapted.tokens as f64 / start.elapsed().as_secs_f64();
     let bpb = |totals: &TotalsRecord| totals.val_bpb.ok_or("the held-out text has no bytes");
     let mut lines = vec![
@@ -283,14 +289,16 @@ fn write(
     tokenizer: &Tokenizer,
     window: usize,
 ) -> Result<Vec<String>, Box<dyn Error>> {
-    let mut backend = Device::Cpu.open(args.threads);
+    let mut backend = args.cpu();
     let mut generator = Generator::new(backend.as_mut(), model, window)?;
     let mut written = Vec::new();
     for (index, prompt) in PROMPTS.iter().enumerate() {
         let ids = tokenizer.bos().into_iter().chain(tokenizer.encode(prompt));
         let mut tokens: Vec<i32> = ids.map(|id| id as i32).collect();
         let sampling = Sampling { seed: args.seed + index as u64, ..Sampling::default() };
-        block_on(generator.generate(&mut tokens, GENERATED_TOKENS, sampling, async |_| ControlFlow::Continue(())))?;
+        block_on(
+            generator.generate(&mut tokens, GENERATED_TOKENS, sampling, async |_| ControlFlow::Continue(())),
+        )?;
         let ids: Vec<u32> = tokens[1..].iter().map(|&id| id as u32).collect();
         written.push(tokenizer.decode(&ids)?.replace(['\n', '\r'], " "));
     }

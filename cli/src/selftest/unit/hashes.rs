@@ -29,7 +29,7 @@ pub fn buckets(site: &Site<'_>, report: &mut CaseReport) -> Result<(), Fault> {
         let ids = graph.input("tokens", TensorType::i32(&[rows * seq]));
         let found = graph.apply(HashBucket { kind, buckets, seq }, &[ids])?;
         graph.output("buckets", found);
-        let got = Session::new(site.device).evaluate(&graph, &[("tokens", &tokens)])?;
+        let got = Session::new(site.device)?.evaluate(&graph, &[("tokens", &tokens)])?;
         let expected = site.fixture.ints(&format!("hash.{name}"))?;
         report.equal("hash", name, got[0].i32s(), &expected.values);
     }

@@ -134,7 +134,7 @@ fn differentiate(
     let cotangent = Tensor::f64(&ty.shape, cotangent.to_vec());
     let mut given: Vec<(&str, &Tensor)> = operands.iter().map(|(key, tensor)| (*key, tensor)).collect();
     given.push(("cotangent", &cotangent));
-    let mut results = Session::new(site.device).evaluate(&graph, &given)?.into_iter().map(|t| t.to_f64());
+    let mut results = Session::new(site.device)?.evaluate(&graph, &given)?.into_iter().map(|t| t.to_f64());
     let out = results.next().expect("the graph has an output");
     Ok((out, results.collect()))
 }
@@ -211,7 +211,7 @@ fn softcap_cross_entropy(site: &Site<'_>, report: &mut CaseReport) -> Result<(),
     let (z, ids) = (Tensor::f32(&z.shape, z.values), Tensor::i32(&targets.shape, targets.values));
     let weight = Tensor::f64(&[], weight);
     let inputs = [("z", &z), ("identity", &identity), ("targets", &ids), ("cotangent", &weight)];
-    let got = Session::new(site.device).evaluate(&graph, &inputs)?;
+    let got = Session::new(site.device)?.evaluate(&graph, &inputs)?;
     for (key, got, shape) in [("out", &got[0], &[][..]), ("d_z", &got[1], z.shape())] {
         let expected = site.fixture.floats_of(&format!("{at}.{key}"), shape)?;
         report.compare(at, Quantity::Kernel, key, &got.to_f64(), &expected);

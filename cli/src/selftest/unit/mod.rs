@@ -15,7 +15,7 @@ pub use bytes::is_piece_list;
 use super::fault::Fault;
 use super::fixture::Fixture;
 use super::report::CaseReport;
-use crate::device::Device;
+use crate::device::Target;
 use std::path::Path;
 
 /// What a part sees.
@@ -25,7 +25,7 @@ pub struct Site<'a> {
     /// Folder of the files, for the text and the pieces that byte counts rest on.
     pub folder: &'a Path,
     /// Where it is replayed.
-    pub device: Device,
+    pub device: Target,
 }
 
 type Part = fn(&Site<'_>, &mut CaseReport) -> Result<(), Fault>;
@@ -50,7 +50,7 @@ const PARTS: [(&str, Part); 15] = [
 ];
 
 /// Replays every part that the fixture has.
-pub fn replay(fixture: &Fixture, folder: &Path, device: Device, report: &mut CaseReport) {
+pub fn replay(fixture: &Fixture, folder: &Path, device: Target, report: &mut CaseReport) {
     let site = Site { fixture, folder, device };
     for (name, part) in PARTS {
         let prefix = format!("{name}.");

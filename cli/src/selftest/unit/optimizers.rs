@@ -30,7 +30,7 @@ pub fn newton_schulz(site: &Site<'_>, report: &mut CaseReport) -> Result<(), Fau
         let spectrum = rows.min(cols);
         for (i, matrix) in input.values.chunks(rows * cols).enumerate() {
             let tensor = Tensor::f32(&[rows, cols], matrix.to_vec());
-            let got = Session::new(site.device).evaluate(&graph, &[("u", &tensor)])?.remove(0).to_f64();
+            let got = Session::new(site.device)?.evaluate(&graph, &[("u", &tensor)])?.remove(0).to_f64();
             let expected = expected.get(i * rows * cols..(i + 1) * rows * cols).unwrap_or_default();
             report.compare("ns5.output", Quantity::NewtonSchulz, &at, &got, expected);
             let expected = values.get(i * spectrum..(i + 1) * spectrum).unwrap_or_default();
@@ -126,7 +126,7 @@ impl Run {
         let group = Group { rule: self.rule.clone(), lr: self.lr, params: vec!["w".to_owned()] };
         let optimizer = Optimizer { groups: vec![group], clip: 0.0, counted_only: Vec::new() };
         let graph = optimizer.update_graph(&BTreeMap::from([("w".to_owned(), shape.clone())]))?;
-        let mut session = Session::new(site.device);
+        let mut session = Session::new(site.device)?;
         session.write("w", &Tensor::f32(&shape, initial.values))?;
         session.write(&grad_name("w"), &Tensor::zeros(&TensorType::f32(&shape)))?;
         let update = session.compile("update", &graph)?;

@@ -1,0 +1,125 @@
+//! `golf doctor`: what this machine can compute on, and which kernels each GPU would get.
+//!
+//! One row per device, of a type per kind. A device that cannot be used is a row with its reason and not an error: the
+//! command succeeds on any machine.
+
+mod kernels;
+mod print;
+
+use crate::exit::{Outcome, Status};
+use clap::Args;
+use golf_core::cpu::Cpu;
+use golf_wgpu::{Adapter, DeviceError, Wgpu, adapters};
+use pollster::block_on;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Flags of `golf doctor`.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorArgs {
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found.
+#[derive(Serialize)]
+struct Report {
+    program: &'static str,
+    devices: Vec<Row>,
+    /// What a user could do to get more.
+    hints: Vec<String>,
+}
+
+/// A device, as its kind describes itself.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Row {
+    Cpu(CpuRow),
+    Wgpu(WgpuRow),
+}
+
+#[derive(Serialize)]
+struct CpuRow {
+    /// As `--device` takes it.
+    device: String,
+    architecture: &'static str,
+    threads: usize,
+    instructions: &'static str,
+}
+
+#[derive(Serialize)]
+struct WgpuRow {
+    /// As `--device` takes it.
+    device: String,
+    name: String,
+    api: String,
+    driver: String,
+    driver_info: String,
+    #[serde(rename = "type")]
+    device_type: String,
+    /// It computes on the CPU; `--device auto` passes it over.
+    software: bool,
+    /// Why it cannot be used.
+    problem: Option<String>,
+    limits: Vec<Limit>,
+    features: BTreeMap<&'static str, bool>,
+    /// Kernels by op, over the plans of scoring, generation and training of the preset that `kernels` names.
+    kernels: BTreeMap<&'static str, Vec<&'static str>>,
+}
+
+#[derive(Serialize)]
+struct Limit {
+    name: &'static str,
+    /// WebGPU's default, which is what kernels need.
+    needed: u64,
+    available: u64,
+}
+
+/// Runs the command.
+pub fn run(args: &DoctorArgs) -> Outcome {
+    let found = block_on(adapters());
+    let mut devices = vec![Row::Cpu(cpu())];
+    for (index, adapter) in found.iter().enumerate() {
+        devices.push(Row::Wgpu(wgpu(index, adapter)?));
+    }
+    let mut hints = Vec::new();
+    if found.is_empty() {
+        hints.push(DeviceError::NoAdapter.to_string());
+    } else if found.iter().all(Adapter::is_software) {
+        hints.push("every GPU adapter is software: `--device auto` takes the CPU".to_owned());
+    }
+    let report = Report { program: concat!("golf ", env!("CARGO_PKG_VERSION")), devices, hints };
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print!("{}", print::text(&report)),
+    }
+    Ok(Status::Done)
+}
+
+fn cpu() -> CpuRow {
+    CpuRow {
+        device: "cpu".to_owned(),
+        architecture: std::env::consts::ARCH,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        instructions: Cpu::instructions(),
+    }
+}
+
+fn wgpu(index: usize, adapter: &Adapter) -> Result<WgpuRow, golf_core::ops::OpError> {
+    let info = adapter.info();
+    let limit = |(name, needed, available)| Limit { name, needed, available };
+    Ok(WgpuRow {
+        device: format!("wgpu:{index}"),
+        name: info.name,
+        api: info.backend.to_string(),
+        driver: info.driver,
+        driver_info: info.driver_info,
+        device_type: format!("{:?}", info.device_type),
+        software: adapter.is_software(),
+        problem: block_on(Wgpu::open(index)).err().map(|error| error.to_string()),
+        limits: adapter.needed_limits().into_iter().map(limit).collect(),
+        features: adapter.features().into_iter().collect(),
+        kernels: kernels::by_op(adapter.capabilities())?,
+    })
+}

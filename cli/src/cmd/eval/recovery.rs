@@ -1,0 +1,67 @@
+//! An evaluation that outlives its device: when the device is lost, another is opened and the run goes on from the last
+//! committed chunk. The receipt is that of a run without accidents, on a deterministic device.
+
+use super::EvalArgs;
+use super::session::{Commit, Session};
+use crate::device::{Device, Target};
+use golf_core::backend::BackendError;
+use golf_core::eval::{EvalError, EvalOptions, ModelWeights, Receipt, Snapshot, Stream};
+use std::error::Error;
+
+/// Losses in a row, without a chunk between them, after which the run gives up.
+const LOSSES: usize = 3;
+
+/// Runs an evaluation to its end.
+pub(super) fn run(
+    args: &EvalArgs,
+    target: &Target,
+    model: &ModelWeights,
+    stream: &Stream,
+    options: &EvalOptions,
+) -> Result<Receipt, Box<dyn Error>> {
+    let mut last = match args.resume.as_deref().filter(|path| path.exists()) {
+        Some(path) => Some(Snapshot::load(path)?),
+        None => None,
+    };
+    let (mut losses, mut lose_after) = (0, args.lose_device_after);
+    loop {
+        let begun = committed(last.as_ref());
+        let (mut device, switch) = target.open_with_switch()?;
+        let mut session =
+            Session::start(args, &mut *device, model, stream.clone(), options.clone(), last.clone())?;
+        let mut keep = |snapshot: Snapshot| {
+            if let Some(path) = &args.resume {
+                snapshot.save(path)?;
+            }
+            if let (Some(switch), Some(_)) = (&switch, lose_after.take_if(|n| *n <= snapshot.records.len())) {
+                switch.destroy();
+            }
+            last = Some(snapshot);
+            Ok(())
+        };
+        // A CPU is not lost, and its states are copied only where they are also saved.
+        let wanted = args.resume.is_some() || matches!(target.device, Device::Wgpu(_));
+        let mut commit: Commit<'_> = if wanted { Some(&mut keep) } else { None };
+        let outcome = session.run(args, &mut commit);
+        match outcome {
+            Ok(()) => return session.receipt(),
+            Err(error) if is_lost(&*error) => {
+                let done = committed(last.as_ref());
+                losses = if done > begun { 1 } else { losses + 1 };
+                if losses >= LOSSES {
+                    return Err(error);
+                }
+                eprintln!("warning: {error}\nwarning: opening it again, {done} chunk(s) are committed");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn committed(snapshot: Option<&Snapshot>) -> usize {
+    snapshot.map_or(0, |snapshot| snapshot.records.len())
+}
+
+fn is_lost(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(EvalError::Backend(BackendError::Lost { .. })))
+}

@@ -1,0 +1,125 @@
+//! Flags that several commands share, and values of flags.
+
+use crate::device::{Device, Target};
+use clap::Args;
+use golf_core::plan::{Fusion, PlanOptions};
+
+/// What computes, and how.
+#[derive(Args, Clone, Debug)]
+pub struct DeviceFlags {
+    /// Executor: `auto` is the first GPU that opens, else the CPU; `golf doctor` lists what there is
+    #[arg(long, value_name = "auto|cpu|reference|wgpu[:N]", default_value_t = Device::Cpu)]
+    device: Device,
+    /// Threads of the CPU (default: all cores)
+    #[arg(long, value_parser = positive)]
+    threads: Option<usize>,
+    #[command(flatten)]
+    passes: PassFlags,
+    /// Fill with NaN what no kernel may read
+    #[arg(long, help_heading = "Debugging", hide_short_help = true)]
+    poison: bool,
+}
+
+impl DeviceFlags {
+    /// What the flags come down to, `auto` settled.
+    pub fn target(&self) -> Target {
+        let Self { device, threads, poison, .. } = *self;
+        Target { device, threads, poison, plans: self.passes.options() }.settled()
+    }
+}
+
+/// Passes of the planner that can be left out, to find the one at fault.
+#[derive(Args, Clone, Debug)]
+pub struct PassFlags {
+    /// Leave out the rewrite of this name, or all without a name
+    #[arg(
+        long,
+        value_name = "REWRITE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ALL,
+        value_parser = rewrite,
+        help_heading = "Debugging",
+        hide_short_help = true
+    )]
+    no_fuse: Vec<String>,
+    /// Give every value a slot of its own
+    #[arg(long, help_heading = "Debugging", hide_short_help = true)]
+    no_reuse: bool,
+}
+
+const ALL: &str = "all";
+
+impl PassFlags {
+    /// The passes that are left.
+    pub fn options(&self) -> PlanOptions {
+        let without = |fusion: Fusion, name: &String| match name.as_str() {
+            ALL => Fusion::NONE,
+            name => fusion.without(name).expect("clap let only names of rewrites through"),
+        };
+        PlanOptions { reuse: !self.no_reuse, fuse: self.no_fuse.iter().fold(Fusion::ALL, without) }
+    }
+}
+
+fn rewrite(text: &str) -> Result<String, String> {
+    match text == ALL || Fusion::names().any(|name| name == text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected {} or {ALL}", Fusion::names().collect::<Vec<_>>().join(", "))),
+    }
+}
+
+/// A count of at least one.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".to_owned()),
+        Ok(value) => Ok(value),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        device: DeviceFlags,
+        file: Option<String>,
+    }
+
+    fn parse(args: &[&str]) -> Result<Command, clap::Error> {
+        Command::try_parse_from([&["golf"], args].concat())
+    }
+
+    fn target(args: &[&str]) -> Target {
+        parse(args).expect("valid flags").device.target()
+    }
+
+    #[test]
+    fn without_flags_everything_is_on_and_the_cpu_computes() {
+        assert_eq!(target(&[]), Target::from(Device::Cpu));
+    }
+
+    #[test]
+    fn passes_are_switched_off_one_by_one_or_all_at_once() {
+        let one = Fusion::ALL.without("linear_activation").expect("a rewrite of this name exists");
+        assert_eq!(target(&["--no-fuse=linear_activation"]).plans.fuse, one);
+        assert_eq!(target(&["--no-fuse"]).plans.fuse, Fusion::NONE);
+        assert!(!target(&["--no-reuse"]).plans.reuse && target(&["--poison"]).poison);
+        assert!(parse(&["--no-fuse=nothing"]).is_err() && parse(&["--threads", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_switch_without_a_name_leaves_the_next_argument_alone() {
+        let command = parse(&["--no-fuse", "artifact.bin"]).expect("valid flags");
+        assert_eq!(command.file.as_deref(), Some("artifact.bin"));
+    }
+
+    #[test]
+    fn a_wrong_device_names_the_choices() {
+        let error = parse(&["--device", "gpu"]).err().expect("no such device").to_string();
+        assert!(error.contains("`auto`, `cpu`, `reference`, `wgpu` or `wgpu:N`"), "{error}");
+    }
+}
