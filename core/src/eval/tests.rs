@@ -364,7 +364,8 @@ fn alternatives_have_the_probabilities_that_the_score_has() {
     let (scores, _) = evaluate(stream, options(4, 100), None);
     let plan = WindowPlan::new(WindowRule::Exact, 20, WINDOW, 4).expect("a valid plan");
     for span in plan.iter() {
-        let found = alternatives(&mut Reference::new(), &model(), &tokens, span, 24);
+        let (mut backend, model) = (Reference::new(), model());
+        let found = alternatives(&mut backend, &model, &tokens, span, 24);
         let found = block_on(found).expect("tokens of the vocabulary");
         assert_eq!(found.len(), span.scored());
         for (target, found) in (span.first_scored..span.end).zip(found) {
