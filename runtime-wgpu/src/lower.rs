@@ -131,7 +131,7 @@ impl<'a> Lowering<'a> {
         self.launches.push(Launch { kernel, bindings, params, groups, flops });
     }
 
-    /// Appends an elementwise launch: one invocation per element, [`ELEMENTS`] to a workgroup. `n` becomes the first
+    /// Appends an elementwise launch: one invocation per element, 256 to a workgroup. `n` becomes the first
     /// parameter.
     pub fn launch_elements(
         &mut self,

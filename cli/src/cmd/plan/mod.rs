@@ -1,4 +1,4 @@
-//! `golf plan`: what a phase of a model runs: shown ([`show`]), timed ([`trace`]), compared step by step ([`diff`]).
+//! `golf plan`: what a phase of a model runs: shown (`show`), timed (`trace`), compared step by step (`diff`).
 
 mod diff;
 mod show;
