@@ -1,7 +1,7 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, doctor, eval, first_run, import, inspect, plan, selftest, train};
+use golf_cli::cmd::{bench, doctor, eval, first_run, generate, import, inspect, plan, selftest, train};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -23,6 +23,8 @@ enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Train, score and run a small model on a public-domain corpus, in a few minutes
     FirstRun(first_run::FirstRunArgs),
+    /// Continue a prompt
+    Generate(generate::GenerateArgs),
     /// Turn a torch file or safetensors into an artifact, without running any pickle
     Import(import::ImportArgs),
     /// Show what an artifact is made of
@@ -36,11 +38,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    finish(match Cli::parse().command {
+    let cli = Cli::parse();
+    finish(|| match cli.command {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::FirstRun(args) => first_run::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),

@@ -22,9 +22,6 @@ use report::Report;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Window of models that do not state theirs, in tokens.
-const DEFAULT_WINDOW: usize = 1024;
-
 /// Flags of `golf-eval`.
 #[derive(Args, Clone, Debug)]
 pub struct EvalArgs {
@@ -227,10 +224,7 @@ pub fn run(args: &EvalArgs) -> Outcome {
     let (artifact, artifact_sha256) = load::artifact(&args.artifact)?;
     let chosen = load::tokenizer(&args.artifact, &artifact, args.tokenizer.as_deref(), args.force_tokenizer)?;
     let bos = chosen.tokenizer.bos().ok_or(load::LoadError::NoBos)? as i32;
-    let window = args.window.unwrap_or(match artifact.config.window {
-        0 => DEFAULT_WINDOW,
-        stated => stated,
-    });
+    let window = args.window.unwrap_or(load::window(&artifact));
     let wanted = args.targets.or(args.windows.map(|windows| windows.saturating_mul(window)));
     let stream = match input::stream(args, &chosen, bos, wanted) {
         Err(input::InputError::Lossy(error)) => {

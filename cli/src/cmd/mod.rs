@@ -4,6 +4,7 @@ pub mod bench;
 pub mod doctor;
 pub mod eval;
 pub mod first_run;
+pub mod generate;
 pub mod import;
 pub mod inspect;
 pub mod load;

@@ -20,13 +20,13 @@ export const MODEL = (() => {
 
 export const sample = (name: string): string => readFileSync(join(WWW, "src/samples", `${name}.txt`), "utf8");
 
-const BINARY = process.env.GOLF_EVAL ?? join(process.env.CARGO_TARGET_DIR ?? join(WWW, "../target"), "release/golf-eval");
+const BIN = process.env.GOLF_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(WWW, "../target"), "release");
 
-/** Whether it is there; said once where it is not. */
-export const hasNative = existsSync(BINARY);
+/** Whether the native programs are there; said once where they are not. */
+export const hasNative = existsSync(join(BIN, "golf")) && existsSync(join(BIN, "golf-eval"));
 if (!hasNative) {
   console.warn(
-    `skipped: comparisons, no native evaluator at ${BINARY}; hint: cargo build --release -p golf-cli, or set GOLF_EVAL`,
+    `skipped: comparisons, no native \`golf\` and \`golf-eval\` in ${BIN}; hint: cargo build --release -p golf-cli, or set GOLF_BIN`,
   );
 }
 
@@ -41,10 +41,18 @@ export interface Evaluation {
   chunks: { bpb: number; steps: number }[];
 }
 
+function run<T>(program: string, ...args: string[]): T {
+  return JSON.parse(execFileSync(join(BIN, program), [...args, "--json"], { encoding: "utf8" })) as T;
+}
+
 export function evaluate(text: string, ...options: string[]): Evaluation {
-  const folder = mkdtempSync(join(tmpdir(), "golf-www-"));
-  const file = join(folder, "text.txt");
+  const file = join(mkdtempSync(join(tmpdir(), "golf-www-")), "text.txt");
   writeFileSync(file, text);
-  const printed = execFileSync(BINARY, [MODEL.path, "--text", file, "--json", "--quiet", ...options], { encoding: "utf8" });
-  return JSON.parse(printed) as Evaluation;
+  return run("golf-eval", MODEL.path, "--text", file, "--quiet", ...options);
+}
+
+/** What the model holds likeliest after `prompt`. */
+export function continued(prompt: string, tokens: number): string {
+  const options = ["--temperature", "0", "--tokens", String(tokens)];
+  return run<{ text: string }>("golf", "generate", MODEL.path, "--prompt", prompt, ...options).text;
 }
