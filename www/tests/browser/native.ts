@@ -1,7 +1,7 @@
 // The native evaluator on the same artifact: what the browser's figures are held against.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -46,9 +46,14 @@ function run<T>(program: string, ...args: string[]): T {
 }
 
 export function evaluate(text: string, ...options: string[]): Evaluation {
-  const file = join(mkdtempSync(join(tmpdir(), "golf-www-")), "text.txt");
+  const folder = mkdtempSync(join(tmpdir(), "golf-www-"));
+  const file = join(folder, "text.txt");
   writeFileSync(file, text);
-  return run("golf-eval", MODEL.path, "--text", file, "--quiet", ...options);
+  try {
+    return run("golf-eval", MODEL.path, "--text", file, "--quiet", ...options);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** What the model holds likeliest after `prompt`. */
