@@ -193,7 +193,7 @@ impl Device {
             Some(nvrtc) => nvrtc,
             None => *self.nvrtc.insert(Nvrtc::load()?),
         };
-        let code = nvrtc.compile(kernel.source, &arch)?;
+        let code = nvrtc.compile(kernel.source, &arch)?.code;
         // A cache that cannot be written costs the next start its time.
         let _ = cache::store(&name, &code);
         Ok(code)

@@ -50,3 +50,25 @@ pub(crate) fn largest_of_each(shared: &mut Vec<usize>, step: &[usize]) {
     shared.resize(shared.len().max(step.len()), 0);
     shared.iter_mut().zip(step).for_each(|(shared, &words)| *shared = words.max(*shared));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use golf_core::graph::Graph;
+    use golf_core::ops::EmbedGrad;
+    use golf_core::plan::PlanOptions;
+    use golf_core::tensor::TensorType;
+
+    #[test]
+    fn buffers_are_counted_by_their_use() {
+        let mut graph = Graph::new();
+        let ids = graph.input("ids", TensorType::i32(&[10]));
+        let dy = graph.input("dy", TensorType::f32(&[10, 3]));
+        let grad = graph.push(EmbedGrad { rows: 7 }, &[ids, dy]).expect("the operands fit")[0];
+        graph.output("grad", grad);
+        let footprint = Footprint::of(&Plan::new("test", &graph, PlanOptions::default()), Precision::F32);
+        let want = Footprint { states: 0, inputs: 4 * 40, values: 4 * 21, scratch: 4 * (10 + 10) };
+        assert_eq!(footprint, want);
+        assert_eq!(footprint.total(), 4 * 81);
+    }
+}

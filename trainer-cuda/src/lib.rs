@@ -36,7 +36,7 @@ pub use emulate::{Compiled, Emulator, EmulatorError, Memory, Order};
 pub use footprint::Footprint;
 pub use kernel::{ELEMENTS, HEADERS, Kernel, Param, Source};
 pub use lower::{Binding, Launch, Lowering, Precision, Table};
-pub use nvrtc::{Nvrtc, NvrtcError};
+pub use nvrtc::{Compilation, Nvrtc, NvrtcError};
 
 use exec::{Executable, Options, State, States, allocate, words_of};
 use golf_core::backend::{Backend, BackendError, ExecutableId, LocalFuture, check_inputs};

@@ -140,3 +140,27 @@ impl<'a> Lowering<'a> {
         self.launch(kernel, bindings, params, n.div_ceil(ELEMENTS));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static SOURCE: crate::kernel::Source = crate::kernel::Source { file: "none.cu", text: "" };
+    static KERNEL: Kernel = Kernel { source: &SOURCE, entry: "none", signature: "rwuf", threads: ELEMENTS };
+
+    fn launch(params: Vec<Param>) -> Launch {
+        Launch::new(&KERNEL, vec![Binding::Input(0), Binding::Output(0)], params, 1)
+    }
+
+    #[test]
+    fn a_launch_takes_what_the_signature_says() {
+        let launch = launch(vec![7usize.into(), 0.5.into()]);
+        assert_eq!(launch.params.iter().map(|param| param.word()).collect::<Vec<_>>(), [7, 0.5f32.to_bits()]);
+    }
+
+    #[test]
+    #[should_panic(expected = "kernel `none` takes `rwuf`, not 2 buffers and `fu`")]
+    fn scalars_in_another_order_are_a_bug() {
+        launch(vec![0.5.into(), 7usize.into()]);
+    }
+}

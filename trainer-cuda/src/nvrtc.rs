@@ -59,9 +59,24 @@ pub struct Nvrtc {
     pub version: (i32, i32),
 }
 
+/// What became of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compilation {
+    /// Code of one architecture, an ELF file.
+    pub code: Vec<u8>,
+    /// What the compiler said: registers, shared memory and spills of every kernel.
+    pub log: String,
+}
+
 /// Options beside the architecture. Division and square root are IEEE's, denormal numbers are kept.
-pub(crate) const OPTIONS: &[&str] =
-    &["--std=c++17", "--ftz=false", "--prec-div=true", "--prec-sqrt=true", "--fmad=true"];
+pub(crate) const OPTIONS: &[&str] = &[
+    "--std=c++17",
+    "--ftz=false",
+    "--prec-div=true",
+    "--prec-sqrt=true",
+    "--fmad=true",
+    "--ptxas-options=--verbose",
+];
 
 impl Nvrtc {
     /// Loads the library.
@@ -86,16 +101,17 @@ impl Nvrtc {
     }
 
     /// The code of `source` for `arch`, such as `sm_90`.
-    pub fn compile(&self, source: &Source, arch: &str) -> Result<Vec<u8>, NvrtcError> {
+    pub fn compile(&self, source: &Source, arch: &str) -> Result<Compilation, NvrtcError> {
         let program = Program::new(source)?;
         let target = format!("--gpu-architecture={arch}");
         let options: Vec<&str> = OPTIONS.iter().copied().chain([target.as_str()]).collect();
         // SAFETY: the program is live.
-        if unsafe { result::compile_program(program.0, &options) }.is_err() {
-            // SAFETY: the program is live.
-            let log = unsafe { result::get_program_log(program.0) }.unwrap_or_default();
-            let bytes: Vec<u8> = log.iter().map(|&c| c as u8).take_while(|&c| c != 0).collect();
-            let log = String::from_utf8_lossy(&bytes).into_owned();
+        let compiled = unsafe { result::compile_program(program.0, &options) };
+        // SAFETY: the program is live.
+        let log = unsafe { result::get_program_log(program.0) }.unwrap_or_default();
+        let bytes: Vec<u8> = log.iter().map(|&c| c as u8).take_while(|&c| c != 0).collect();
+        let log = String::from_utf8_lossy(&bytes).into_owned();
+        if compiled.is_err() {
             return Err(NvrtcError::Rejected { file: source.file, arch: arch.to_owned(), log });
         }
         let mut size = 0;
@@ -104,7 +120,7 @@ impl Nvrtc {
         let mut code = vec![0u8; size];
         // SAFETY: `code` has the size that the library asked for.
         check("nvrtcGetCUBIN", unsafe { sys::nvrtcGetCUBIN(program.0, code.as_mut_ptr().cast::<c_char>()) })?;
-        Ok(code)
+        Ok(Compilation { code, log })
     }
 }
 

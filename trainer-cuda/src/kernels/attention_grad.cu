@@ -160,7 +160,8 @@ __device__ inline void add_queries(KeyShares& sum, Tiles& tiles, const Operands&
     add_rows(sum.dk, tiles, p, strand, at, ds, x.q, t, head);
 }
 
-extern "C" __global__ void __launch_bounds__(64)
+// The registers of two sums and their operands are worth more than further blocks on a core.
+extern "C" __global__ void __launch_bounds__(64, 1)
 attention_grad_keys(const float4* q, const float4* k, const float4* v, const float4* dy, const float* lse,
                     const float* delta, float4* dk, float4* dv, Heads p) {
     __shared__ Tiles tiles;

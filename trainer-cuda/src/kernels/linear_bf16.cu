@@ -20,7 +20,7 @@ struct PairSlices {
 // One operand's next slice: `load(i, l)` along the result from `first`, and along the depth from `start`.
 template <class Load>
 __device__ inline void fill_pairs(u32 (*slice)[PITCH], u32 first, u32 start, bool by_depth, Load load) {
-#pragma unroll
+#pragma unroll 2
     for (u32 at = threadIdx.x; at < SIDE * PAIRS; at += 256) {
         const u32 row = by_depth ? at / PAIRS : at % SIDE;
         const u32 pair = by_depth ? at % PAIRS : at / SIDE;

@@ -92,7 +92,7 @@ __device__ inline void put(float4 (*slabs)[8][8], Place at, const Four& rows) {
 
 // sum[i][j] += (row row + 8i) · (column column + 8j) over the 32 channels in the panel.
 __device__ inline void add_dots(Four& sum, const Tiles& tiles, Place at) {
-#pragma unroll
+#pragma unroll 2
     for (u32 c = 0; c < EIGHT; c++) {
         const u32 b = c ^ at.column;
         const float4 b0 = tiles.panel[4][at.column][b];
