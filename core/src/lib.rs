@@ -11,6 +11,7 @@ pub mod artifact;
 pub mod autodiff;
 pub mod backend;
 pub mod codec;
+pub mod collective;
 pub mod cpu;
 pub mod data;
 pub mod digest;

@@ -110,6 +110,11 @@ pub struct Origin {
     pub data: String,
 }
 
+/// The structure that the artifact of a run states: its window is the length of the training rows.
+pub fn exported_config(model: &ModelConfig, recipe: &Recipe) -> ModelConfig {
+    ModelConfig { window: recipe.train_seq_len, ..model.clone() }
+}
+
 /// Puts tensors, tokenizer and origin together.
 pub fn assemble(
     model: &ModelConfig,
@@ -119,7 +124,7 @@ pub fn assemble(
     origin: &Origin,
 ) -> Artifact {
     Artifact {
-        config: ModelConfig { window: recipe.train_seq_len, ..model.clone() },
+        config: exported_config(model, recipe),
         tensors,
         tokenizer: tokenizer.map(Tokenizer::to_compact),
         tokenizer_identity: tokenizer.map(Tokenizer::identity),

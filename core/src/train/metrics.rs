@@ -8,7 +8,7 @@
 //!
 //! | `event` | fields |
 //! |---|---|
-//! | `start` | `config_hash`, `config` (model and recipe), `data`, `parameters`, `backend`, `version`, `train_tokens` |
+//! | `start` | `config_hash`, `config` (model and recipe), `data`, `parameters`, `backend`, `version`, `train_tokens`, `ranks` |
 //! | `resume` | `step`, `train_ms`, `path` |
 //! | `step` | `step` (done), `iterations`, `loss`, `grad_norm`, `lr_scale`, `momentum`, `tokens` (of the step), `train_ms`, `fake_quant` |
 //! | `fake_quant` | `step` |
@@ -50,6 +50,7 @@ pub enum Event {
         backend: String,
         version: String,
         train_tokens: u64,
+        ranks: usize,
     },
     Resume {
         step: u64,

@@ -299,6 +299,11 @@ impl Recipe {
         (1..=rows).rev().find(fits).unwrap_or(1)
     }
 
+    /// Runs of the gradient plan per step, on all ranks together.
+    pub fn runs(&self) -> usize {
+        self.train_batch_tokens / (self.rows() * self.train_seq_len)
+    }
+
     /// Checks every range; a recipe that passes can be trained.
     pub fn check(&self) -> Result<(), RecipeError> {
         let fail = |field, expected: &str, got: String| {
