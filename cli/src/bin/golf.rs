@@ -1,7 +1,10 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, doctor, eval, first_run, generate, import, inspect, plan, selftest, train};
+use golf_cli::cmd::{
+    bench, check, data, doctor, eval, first_run, generate, import, inspect, plan, selftest, stats,
+    submission, train,
+};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -17,6 +20,10 @@ struct Cli {
 enum Command {
     /// Time scoring, generation, training steps, or single kernels
     Bench(Box<bench::BenchArgs>),
+    /// Judge a result by the challenge's rules: PASS, FAIL or CANNOT TELL, with evidence
+    Check(Box<check::CheckArgs>),
+    /// Look into training and validation data
+    Data(data::DataArgs),
     /// List the devices of this machine, and which kernels each would get
     Doctor(doctor::DoctorArgs),
     /// Score a model honestly (same as `golf-eval`)
@@ -33,6 +40,10 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Replay fixtures of an independent implementation
     Selftest(selftest::SelftestArgs),
+    /// Mean, spread and significance of several runs
+    Stats(stats::StatsArgs),
+    /// Write submission.json and README.md from receipts, if every check holds
+    Submission(Box<submission::SubmissionArgs>),
     /// Train a model (same as `golf-train`)
     Train(Box<train::TrainArgs>),
 }
@@ -41,6 +52,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     finish(|| match cli.command {
         Command::Bench(args) => bench::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::FirstRun(args) => first_run::run(&args),
@@ -49,6 +62,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Selftest(args) => selftest::run(&args),
+        Command::Stats(args) => stats::run(&args),
+        Command::Submission(args) => submission::run(&args),
         Command::Train(args) => train::run(&args),
     })
 }

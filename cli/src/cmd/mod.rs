@@ -1,6 +1,8 @@
 //! One file per command.
 
 pub mod bench;
+pub mod check;
+pub mod data;
 pub mod doctor;
 pub mod eval;
 pub mod first_run;
@@ -10,4 +12,6 @@ pub mod inspect;
 pub mod load;
 pub mod plan;
 pub mod selftest;
+pub mod stats;
+pub mod submission;
 pub mod train;
