@@ -1,9 +1,9 @@
-//! A whole run: resume, the loop of steps with validation, checkpoints and signals, then the artifact.
+//! A whole run: resume, the loop of steps with validation, checkpoints and signals, then calibration and the artifact.
 //!
 //! Order at the end: last checkpoint, artifact, and only then the final validation of the artifact as read back from
 //! disk. A failed checkpoint is a warning while older ones exist to fall back on; a failed artifact is an error.
 
-use super::checkpoint::{self, Checkpoint, CheckpointError, Meta};
+use super::checkpoint::{self, Checkpoint, CheckpointError, Meta, RunConfig};
 use super::clock::{BudgetClock, Phase, Used};
 use super::error::TrainError;
 use super::finish::{self, Origin, Source};
@@ -13,11 +13,13 @@ use super::recipe::Recipe;
 use super::trainer::{StepReport, Trainer};
 use super::validation::{Score, Validation};
 use crate::backend::Backend;
+use crate::compress::Method;
 use crate::data::TokenStream;
 use crate::digest::hex;
 use crate::durable;
 use crate::model::ModelConfig;
 use crate::model::params::parameter_count;
+use crate::tensor::Tensor;
 use crate::tokenizer::Tokenizer;
 use std::path::{Path, PathBuf};
 
@@ -280,14 +282,26 @@ impl Run<'_, '_> {
             return Ok(());
         }
         let states = self.trainer.snapshot().await?;
+        self.predict_size(job, progress.step, &states);
         let (position, used) = (job.train.position(), self.clock.used());
         let Origin { config_hash, data } = &self.origin;
-        let meta = Meta::new(config_hash, data, position, progress, used);
+        let config = RunConfig { model: job.model.clone(), recipe: job.recipe.clone() };
+        let meta = Meta { config: Some(config), ..Meta::new(config_hash, data, position, progress, used) };
         let path = Checkpoint { meta, states }.save(&job.out, job.checkpoint_keep)?;
         (self.saved, self.last_save_ms) = (Some(progress.step), used.train);
         let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
         self.sink.event(&Event::Checkpoint { step: progress.step, path: path.display().to_string(), bytes });
         Ok(())
+    }
+
+    /// Tells how large the artifact would be now; not training time.
+    fn predict_size(&mut self, job: &Job<'_>, step: u64, states: &[(String, Tensor)]) {
+        self.clock.enter(Phase::Quantize);
+        let state = |name: &str| states.iter().find(|(n, _)| n == name).map(|(_, tensor)| tensor);
+        let tokenizer = job.tokenizer.map_or(0, |t| t.to_compact().len());
+        let predicted = finish::predicted_bytes(&job.model, &job.recipe, state, tokenizer);
+        self.sink.event(&Event::Size { step, predicted_bytes: predicted.round() as u64 });
+        self.clock.enter(Phase::Train);
     }
 
     async fn finish(mut self, job: &mut Job<'_>) -> Result<Outcome, TrainError> {
@@ -296,16 +310,23 @@ impl Run<'_, '_> {
             let message = format!("no final checkpoint: {error}");
             self.sink.event(&Event::Warning { step: progress.step, message });
         }
-        self.clock.enter(Phase::Quantize);
+        self.clock.enter(Phase::Calibrate);
         let source = Source::choose(&job.recipe, progress);
-        let backend = self.trainer.backend();
-        let weights = finish::weights(backend, &job.model, source).await?;
-        let tensors = finish::quantize(&job.model, &job.recipe, weights)?;
+        let (model, recipe, backend) = (&job.model, &job.recipe, self.trainer.backend());
+        let weights = finish::weights(backend, model, source).await?;
+        let calibration = finish::calibrate(backend, model, recipe, &weights, &mut job.train).await?;
+        self.clock.enter(Phase::Quantize);
+        self.warn_of_late_calibration(recipe, progress.step);
+        let tensors = finish::quantize(model, recipe, weights, calibration.as_ref())?;
         self.clock.enter(Phase::Compress);
-        let artifact = finish::assemble(&job.model, &job.recipe, tensors, job.tokenizer, &self.origin);
+        let artifact = finish::assemble(model, recipe, tensors, job.tokenizer, &self.origin);
         let path = job.out.join(ARTIFACT);
-        let bytes = finish::write(&artifact, &path)?;
+        let (artifact, bytes) = finish::write(artifact, recipe, &path)?;
         self.clock.stop();
+        if recipe.target_bytes > 0 && bytes > recipe.target_bytes {
+            let message = format!("the artifact has {bytes} bytes, its target is {}", recipe.target_bytes);
+            self.sink.event(&Event::Warning { step: progress.step, message });
+        }
         self.sink.event(&Event::Artifact {
             path: path.display().to_string(),
             bytes,
@@ -318,6 +339,19 @@ impl Run<'_, '_> {
         }
         let score = self.score_artifact(job, &path).await?;
         Ok(Outcome::Finished { artifact: path, bytes, score })
+    }
+
+    /// Calibration reads training data, which the challenge allows inside the cap only.
+    fn warn_of_late_calibration(&mut self, recipe: &Recipe, step: u64) {
+        let (used, cap) = (self.clock.used(), recipe.max_wallclock_seconds * 1e3);
+        let late = used.train + used.calibrate - cap;
+        if recipe.method != Method::Nearest && cap > 0.0 && late > 0.0 {
+            let message = format!(
+                "calibration on training data ended {:.1} s after the cap: raise `calibration_reserve_seconds`",
+                late / 1e3
+            );
+            self.sink.event(&Event::Warning { step, message });
+        }
     }
 
     async fn score_artifact(&mut self, job: &mut Job<'_>, path: &Path) -> Result<Option<Score>, TrainError> {
