@@ -11,4 +11,6 @@ pub mod flags;
 pub mod model;
 pub mod samples;
 pub mod selftest;
+pub mod size;
+pub mod source;
 pub mod table;

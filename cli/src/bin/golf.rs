@@ -1,7 +1,9 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, doctor, eval, first_run, import, inspect, plan, selftest, train};
+use golf_cli::cmd::{
+    bench, doctor, eval, export, first_run, import, inspect, plan, quantize, selftest, train,
+};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -21,6 +23,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Score a model honestly (same as `golf-eval`)
     Eval(Box<eval::EvalArgs>),
+    /// Turn an artifact into safetensors or a torch file
+    Export(export::ExportArgs),
     /// Train, score and run a small model on a public-domain corpus, in a few minutes
     FirstRun(first_run::FirstRunArgs),
     /// Turn a torch file or safetensors into an artifact, without running any pickle
@@ -29,6 +33,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Show, time or check the plan that a model runs
     Plan(Box<plan::PlanArgs>),
+    /// Fit weights into a number of bytes
+    Quantize(Box<quantize::QuantizeArgs>),
     /// Replay fixtures of an independent implementation
     Selftest(selftest::SelftestArgs),
     /// Train a model (same as `golf-train`)
@@ -40,10 +46,12 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::FirstRun(args) => first_run::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Selftest(args) => selftest::run(&args),
         Command::Train(args) => train::run(&args),
     })
