@@ -11,5 +11,7 @@ pub mod flags;
 pub mod model;
 pub mod samples;
 pub mod selftest;
+pub mod size;
+pub mod source;
 pub mod statistics;
 pub mod table;

@@ -2,8 +2,8 @@
 
 use clap::{Parser, Subcommand};
 use golf_cli::cmd::{
-    bench, check, data, doctor, eval, first_run, generate, import, inspect, plan, selftest, stats,
-    submission, train,
+    bench, check, data, doctor, eval, export, first_run, generate, import, inspect, plan, quantize, selftest,
+    stats, submission, train,
 };
 use golf_cli::exit::finish;
 use std::process::ExitCode;
@@ -28,6 +28,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Score a model honestly (same as `golf-eval`)
     Eval(Box<eval::EvalArgs>),
+    /// Turn an artifact into safetensors or a torch file
+    Export(export::ExportArgs),
     /// Train, score and run a small model on a public-domain corpus, in a few minutes
     FirstRun(first_run::FirstRunArgs),
     /// Continue a prompt
@@ -38,6 +40,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Show, time or check the plan that a model runs
     Plan(Box<plan::PlanArgs>),
+    /// Fit weights into a number of bytes
+    Quantize(Box<quantize::QuantizeArgs>),
     /// Replay fixtures of an independent implementation
     Selftest(selftest::SelftestArgs),
     /// Mean, spread and significance of several runs
@@ -56,11 +60,13 @@ fn main() -> ExitCode {
         Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::FirstRun(args) => first_run::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Selftest(args) => selftest::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Submission(args) => submission::run(&args),

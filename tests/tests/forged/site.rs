@@ -118,7 +118,7 @@ impl Site {
             let values = tensor.f32s().iter().enumerate().map(|(i, x)| if zero { noise(i) } else { *x });
             (name, values.collect::<Vec<f32>>())
         });
-        let tensors = quantize(&model, recipe, weights.collect()).expect("the model's own weights");
+        let tensors = quantize(&model, recipe, weights.collect(), None).expect("the model's own weights");
         let origin = Origin { config_hash: config_hash(&model, recipe), data: "5a".repeat(32) };
         let artifact = assemble(&model, recipe, tensors, Some(tokenizer), &origin);
         let bytes = artifact.encode().expect("a sound artifact");
@@ -133,6 +133,7 @@ impl Site {
                 backend: "cpu".into(),
                 version: "0.1.0".into(),
                 train_tokens: 1,
+                ranks: 1,
             },
             Event::Stop {
                 step: 70,
