@@ -69,6 +69,14 @@ else
     skip "cargo-fuzz or a nightly toolchain is not installed; the seed corpora ran as plain tests"
 fi
 
+say "the page in a browser"
+page_log=$(mktemp)
+target_dir=$(cargo metadata --format-version 1 --no-deps | sed -E 's/.*"target_directory":"([^"]+)".*/\1/')
+# Against the programs that the tests above were built with.
+GOLF_BIN="$target_dir/debug" bash www/scripts/ci.sh | tee "$page_log"
+while read -r reason; do skipped+=("$reason"); done < <(sed -n 's/^skipped: //p' "$page_log")
+rm "$page_log"
+
 say "summary"
 printf '%d part(s) skipped\n' "${#skipped[@]}"
 for reason in "${skipped[@]}"; do printf '  - %s\n' "$reason"; done

@@ -127,13 +127,15 @@ pub struct Target {
     pub threads: Option<usize>,
     /// Fill what no kernel may read with NaN.
     pub poison: bool,
+    /// Seed of the roundings that the oracle adds to measure conditioning; other devices round by themselves.
+    pub noise: Option<u64>,
     /// Passes of the planner.
     pub plans: PlanOptions,
 }
 
 impl From<Device> for Target {
     fn from(device: Device) -> Self {
-        Self { device, threads: None, poison: false, plans: PlanOptions::default() }
+        Self { device, threads: None, poison: false, noise: None, plans: PlanOptions::default() }
     }
 }
 
@@ -175,8 +177,11 @@ impl Target {
                 return Ok((Box::new(wgpu), Some(switch)));
             }
             Device::Cuda(index) => Box::new(self.cuda(index)?),
-            Device::Reference if self.poison => Box::new(Reference::with_poison()),
-            Device::Reference => Box::new(Reference::new()),
+            Device::Reference => Box::new(match (self.noise, self.poison) {
+                (Some(seed), _) => Reference::with_noise(seed),
+                (None, true) => Reference::with_poison(),
+                (None, false) => Reference::new(),
+            }),
             Device::Cpu | Device::Auto => Box::new(self.cpu()),
         };
         Ok((backend, None))

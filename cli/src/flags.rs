@@ -24,7 +24,7 @@ impl DeviceFlags {
     /// What the flags come down to, `auto` settled.
     pub fn target(&self) -> Target {
         let Self { device, threads, poison, .. } = *self;
-        Target { device, threads, poison, plans: self.passes.options() }.settled()
+        Target { threads, poison, plans: self.passes.options(), ..Target::from(device) }.settled()
     }
 }
 

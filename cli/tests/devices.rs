@@ -119,6 +119,48 @@ fn an_adapter_that_is_not_there_is_an_error_that_counts_those_that_are() {
     assert!(err.contains("hint:"), "{err}");
 }
 
+/// A gradient of eight windows of a 27 M model takes gigabytes. On a software adapter, whose memory is the process's own, a
+/// limit of the process makes it run out.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_without_memory_left_is_an_error_that_names_what_did_not_fit() {
+    let adapters = pollster::block_on(golf_wgpu::adapters());
+    let Some(software) = adapters.iter().position(golf_wgpu::Adapter::is_software) else {
+        let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+        assert!(
+            !required.contains("wgpu") || !adapters.is_empty(),
+            "backend `wgpu` is required but unavailable"
+        );
+        eprintln!("skipped: no software adapter, and a hardware one does not run out on demand");
+        return;
+    };
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 1600000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_golf")]);
+    command.args(["plan", "trace", "pr549", "--phase", "gradient", "--window", "1024", "--rows", "8"]);
+    command.args(["-r", "1", "--device", &format!("wgpu:{software}")]);
+    let err = refusal(command, 1);
+    assert!(err.contains("is out of memory: slot ") && err.contains("of plan `pr549 gradient`"), "{err}");
+    assert!(err.contains("hint: score fewer tokens at once"), "{err}");
+}
+
+#[test]
+fn a_plan_beyond_the_devices_buffers_is_an_error_that_names_the_limit_the_need_and_what_there_is() {
+    if pollster::block_on(golf_wgpu::adapters()).is_empty() {
+        let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+        assert!(!required.contains("wgpu"), "backend `wgpu` is required but unavailable");
+        eprintln!("skipped: no GPU adapter");
+        return;
+    }
+    // The residual stream alone: 32,768 windows of 1024 tokens of 512 floats.
+    let args = ["plan", "trace", "baseline", "--window", "1024", "--rows", "32768", "--device", "wgpu"];
+    let err = refusal(golf(&args), 1);
+    assert!(
+        err.contains("is too small: ") && err.contains("`maxStorageBufferBindingSize`: needed "),
+        "{err}"
+    );
+    assert!(err.contains("available ") && err.contains("hint: "), "{err}");
+}
+
 #[test]
 fn a_device_that_is_none_is_a_usage_error_with_the_choices() {
     for command in

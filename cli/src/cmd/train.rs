@@ -4,7 +4,7 @@
 //! configuration are checked in full before the first step.
 
 mod output;
-mod shards;
+pub(super) mod shards;
 mod signals;
 
 use crate::config::{self, Config, Given, Resolved};
