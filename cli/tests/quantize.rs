@@ -65,9 +65,16 @@ fn text(bytes: &[u8]) -> String {
 fn a_checkpoint_becomes_a_file_of_the_size_asked_for() {
     let site = Site::new();
     let checkpoint = site.checkpoint();
-    let calibrated = ["--calib-rows", "8", "--calib-seq", "16"];
+    let size_of = |form: &str| {
+        let flags = ["--calib", "none", "--tensor", form, "--target-bytes", "1MB", "--quantizer", "ratio"];
+        let report = site.quantize(&checkpoint, "out.bin", &flags).expect("room enough");
+        report["bytes"].as_u64().expect("a number")
+    };
+    let (least, most) = (size_of(r"\.weight$=int4"), size_of(r"\.weight$=int8"));
+    let calibrated = ["--calib-rows", "8", "--calib-seq", "16", "--plain", "256"];
     let mut losses = Vec::new();
-    for target in [10_500u64, 12_500, 16_000] {
+    for share in [1, 2, 3] {
+        let target = least + share * (most - least) / 4;
         let size = target.to_string();
         let flags = [&calibrated[..], &["--target-bytes", &size]].concat();
         let report = site.quantize(&checkpoint, "out.bin", &flags).expect("within the ladder");

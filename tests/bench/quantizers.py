@@ -8,7 +8,8 @@ Calibration text is the model's own or training text, never held-out text. Print
     cargo build --release
     python3 tests/bench/quantizers.py --text corpus.txt --work local/quantizers --md table.md > result.json
 
---artifact NAME=FILE=HELD_OUT adds a public model: FILE is an artifact made by `golf import`.
+--artifact NAME=FILE=HELD_OUT adds a model: FILE is any artifact, whose stored weights count as float. Such a model has no training
+text here, so it needs --calib self.
 """
 import argparse
 import json
@@ -21,8 +22,12 @@ import zipfile
 import zlib
 from collections import Counter
 
+PLAIN, AWARE = "float-trained", "int5-trained"
 WIDTHS = ["int4", "int5", "int6", "int8"]
 QUANTIZERS = ["max", "pct", "ratio", "sigma"]
+# Forms of --quick, the most telling first.
+QUICK = [("int5", "ratio", "nearest"), ("int5", "ratio", "gptq"), ("int4", "ratio", "nearest"), ("int4", "ratio", "gptq")]
+QUICK += [("int5", "sigma", "nearest"), ("int5", "max", "nearest"), ("int4", "sigma", "nearest"), ("int6", "ratio", "nearest")]
 
 
 def call(command, parse=True):
@@ -41,6 +46,24 @@ def train(args, name, settings):
             command += ["--set", setting]
         call(command, parse=False)
     return next(iter(sorted(out.glob("checkpoint-*.safetensors"), reverse=True)))
+
+
+def trained(args):
+    """Two models of the same steps on the same text, and its held-out part."""
+    first = args.work / "first"
+    first.mkdir(parents=True, exist_ok=True)
+    text = args.text.read_text(encoding="utf-8")
+    cut = text.rfind("\n\n", 0, len(text) * 9 // 10)
+    held_out = args.work / "held_out.txt"
+    (first / "train.txt").write_text(text[:cut], encoding="utf-8")
+    held_out.write_text(text[cut:].strip(), encoding="utf-8")
+    if not (first / "artifact.bin").exists():
+        # Tokenizer and shards; its two seconds of training are not used.
+        call([args.golf, "first-run", "--text", first / "train.txt", "--out", first, "--seconds", 2, "--vocab", args.vocab], parse=False)
+        (first / "artifact.bin").write_bytes((first / "run" / "artifact.bin").read_bytes())
+    plain = train(args, PLAIN, ["qat=never"])
+    aware = train(args, AWARE, ["qat=lr_scale", "qat_threshold=0.5", "qat_scope=stored"])
+    return [(PLAIN, plain, held_out), (AWARE, aware, held_out)]
 
 
 def codecs(args, artifact):
@@ -71,7 +94,7 @@ def row(args, model, source, held_out, targets, form, quantizer, method, calib):
         command += ["--tensor", ".=fp16"]
     if calib == "train":
         command += ["--calib-data", args.work / "first" / "train.txt"]
-    if model in ("float-trained", "int5-trained"):
+    if model in (PLAIN, AWARE):
         command += ["--tokenizer", args.work / "first" / "artifact.bin"]
     report = call(command)
     entry = {"model": model, "form": form, "quantizer": quantizer, "method": method, "calibration": calib}
@@ -95,52 +118,37 @@ def table(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--golf", default="target/release/golf")
-    parser.add_argument("--text", type=pathlib.Path, required=True, help="UTF-8 text; its last tenth is held out")
+    parser.add_argument("--text", type=pathlib.Path, help="UTF-8 text to train on; its last tenth is held out")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("local/quantizers"))
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=600, help="steps of the two models; 0 trains none")
+    parser.add_argument("--calib", choices=["self", "train"], default="train", help="text that GPTQ is calibrated with")
     parser.add_argument("--vocab", type=int, default=1024)
     parser.add_argument("--rows", type=int, default=64, help="rows of calibration text")
+    parser.add_argument("--quick", action="store_true", help="eight forms of each model instead of all")
     parser.add_argument("--targets", type=int, default=32768)
     parser.add_argument("--artifact", action="append", default=[], metavar="NAME=FILE=HELD_OUT")
     parser.add_argument("--md", type=pathlib.Path)
     args = parser.parse_args()
 
-    first = args.work / "first"
-    first.mkdir(parents=True, exist_ok=True)
-    text = args.text.read_text(encoding="utf-8")
-    cut = text.rfind("\n\n", 0, len(text) * 9 // 10)
-    held_out = args.work / "held_out.txt"
-    (first / "train.txt").write_text(text[:cut], encoding="utf-8")
-    held_out.write_text(text[cut:].strip(), encoding="utf-8")
-    if not (first / "artifact.bin").exists():
-        # Tokenizer and shards; its two seconds of training are not used.
-        call([args.golf, "first-run", "--text", first / "train.txt", "--out", first, "--seconds", 2, "--vocab", args.vocab], parse=False)
-        if not (first / "artifact.bin").exists():
-            found = next(first.rglob("artifact.bin"))
-            (first / "artifact.bin").write_bytes(found.read_bytes())
-
+    args.work.mkdir(parents=True, exist_ok=True)
     rows = []
-    plain = train(args, "float-trained", ["qat=never"])
-    aware = train(args, "int5-trained", ["qat=lr_scale", "qat_threshold=0.5", "qat_scope=stored"])
-    for name, checkpoint in [("float-trained", plain), ("int5-trained", aware)]:
-        one = lambda *form: rows.append(row(args, name, checkpoint, held_out, args.targets, *form))
+    models = [entry.split("=") for entry in args.artifact]
+    if args.steps > 0:
+        models = trained(args) + models
+    for name, file, text in models:
+        one = lambda *form: rows.append(row(args, name, file, text, args.targets, *form))
         one("fp16", "ratio", "nearest", "none")
-        widths = WIDTHS if name == "float-trained" else ["int5"]
-        for width in widths:
+        if args.quick:
+            for width, quantizer, method in QUICK:
+                one(width, quantizer, method, "none" if method == "nearest" else args.calib)
+            continue
+        for width in ["int5"] if name == AWARE else WIDTHS:
             for quantizer in QUANTIZERS:
                 one(width, quantizer, "nearest", "none")
-            one(width, "ratio", "output_ratio", "train")
             for quantizer in ["ratio", "sigma"]:
-                one(width, quantizer, "gptq", "train")
-        one("int5", "ratio", "gptq", "self")
-        one("int5", "ratio", "gptq_s585", "train")
-    for entry in args.artifact:
-        name, file, text = entry.split("=")
-        one = lambda *form: rows.append(row(args, name, file, text, args.targets // 2, *form))
-        one("fp16", "ratio", "nearest", "none")
-        for width, quantizer in [("int6", "ratio"), ("int5", "ratio"), ("int5", "sigma"), ("int4", "ratio")]:
-            one(width, quantizer, "nearest", "none")
-        one("int5", "ratio", "gptq", "self")
+                one(width, quantizer, "gptq", args.calib)
+        one("int5", "ratio", "output_ratio", args.calib)
+        one("int5", "ratio", "gptq_s585", args.calib)
 
     result = {"steps": args.steps, "targets": args.targets, "calibration_rows": args.rows, "rows": rows}
     result["note"] = "bytes: the whole artifact, tokenizer included; codecs: integers, steps and plain tensors alone"

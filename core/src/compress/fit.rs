@@ -65,8 +65,15 @@ pub fn fit(
     let mut cache = Cache { subjects, known: HashMap::new() };
     let mut aim = budget.target as f64;
     let (mut best, mut rounds): (Option<Fitted>, Vec<Round>) = (None, Vec::new());
+    let mut last: Vec<usize> = Vec::new();
     for _ in 0..budget.rounds.max(1) {
         let reachable = plan.fit(aim);
+        let choices: Vec<usize> = plan.tensors.iter().map(|t| t.chosen).collect();
+        if best.is_some() && choices == last {
+            // The correction changed nothing: another file would be the same.
+            break;
+        }
+        last = choices;
         let predicted = plan.bytes();
         let tensors = cache.tensors(&plan, &method, calibration)?;
         let artifact = Artifact { tensors, ..frame.clone() };

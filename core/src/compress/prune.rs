@@ -20,7 +20,7 @@ fn ones_by_cost(tensors: &[ArtifactTensor], importance: &BTreeMap<String, Import
     for (t, tensor) in tensors.iter().enumerate() {
         let TensorData::Quantized { q, scales, .. } = &tensor.data else { continue };
         let (cols, known) = (tensor.shape[1], importance.get(&tensor.name));
-        for (index, _) in q.iter().enumerate().filter(|(_, q)| q.abs() == 1) {
+        for (index, _) in q.iter().enumerate().filter(|(_, q)| q.unsigned_abs() == 1) {
             let (row, column) = (index / cols, index % cols);
             let step = f64::from(scales[row].to_f32());
             let cost = step * step * known.map_or(1.0, |importance| importance.at(row, column));
@@ -102,13 +102,13 @@ mod tests {
     #[test]
     fn ones_on_small_steps_go_first_and_larger_integers_stay() {
         let tensors =
-            [tensor("a", vec![1, 2, -1, 0], [1.0, 0.25]), tensor("b", vec![-3, 1, 1, -1], [0.5, 2.0])];
+            [tensor("a", vec![1, 2, -1, 0], [1.0, 0.25]), tensor("b", vec![-128, 1, 1, -1], [0.5, 2.0])];
         let order = ones_by_cost(&tensors, &BTreeMap::new());
         let positions: Vec<(u32, u32)> = order.iter().map(|e| (e.tensor, e.index)).collect();
         assert_eq!(positions, [(0, 2), (1, 1), (0, 0), (1, 2), (1, 3)]);
         let pruned = zeroed(&tensors, &order[..3]);
         assert_eq!(pruned[0], tensor("a", vec![0, 2, 0, 0], [1.0, 0.25]));
-        assert_eq!(pruned[1], tensor("b", vec![-3, 0, 1, -1], [0.5, 2.0]));
+        assert_eq!(pruned[1], tensor("b", vec![-128, 0, 1, -1], [0.5, 2.0]));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct QuantizeArgs {
     /// Form of tensors whose name matches: int3 to int8, fp16 or fp32; repeatable, the last match decides.
     #[arg(long = "tensor", value_name = "REGEX=FORM", value_parser = widths::rule)]
     tensors: Vec<Rule>,
+    /// Tensors of at most so many elements stay fp16 unless `--tensor` names them.
+    #[arg(long, value_name = "ELEMENTS", default_value_t = 4096)]
+    plain: usize,
     /// How steps are found: auto, ratio, max, pct or sigma.
     #[arg(long, value_name = "NAME", default_value = "auto",
           value_parser = PossibleValuesParser::new(Family::ALL.map(Family::name)))]
@@ -98,7 +101,7 @@ pub fn run(args: &QuantizeArgs) -> Outcome {
             name: &p.name,
             shape: &p.shape,
             values,
-            choice: widths::choice(p, family, &args.tensors),
+            choice: widths::choice(p, family, &args.tensors, args.plain),
         })
         .collect();
     let calibration = measured.calibration.as_ref();

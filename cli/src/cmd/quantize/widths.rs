@@ -6,9 +6,6 @@ use golf_core::model::{Param, Role};
 use golf_core::quant::Storage;
 use regex::Regex;
 
-/// Tensors of at most so many elements stay in half precision: what they would save is less than a scale costs.
-const PLAIN_ELEMENTS: usize = 4096;
-
 /// A form for the tensors whose name matches.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
@@ -37,14 +34,14 @@ pub(super) fn rule(text: &str) -> Result<Rule, String> {
     Ok(Rule { pattern, form })
 }
 
-/// The choice of a parameter: the last rule that matches, otherwise any width of `family` for large matrices and half
-/// precision for the rest.
-pub(super) fn choice(param: &Param, family: Family, rules: &[Rule]) -> Choice {
+/// The choice of a parameter: the last rule that matches, otherwise any width of `family` for matrices of more than `plain`
+/// elements and half precision for the rest.
+pub(super) fn choice(param: &Param, family: Family, rules: &[Rule], plain: usize) -> Choice {
     let matrix = param.shape.len() == 2;
     match rules.iter().rev().find(|rule| rule.pattern.is_match(&param.name)) {
         Some(Rule { form: Form::Width(width), .. }) if matrix => Choice::Width(family, *width),
         Some(Rule { form: Form::Plain(storage), .. }) => Choice::Fixed(*storage),
-        _ if matrix && param.role != Role::Control && param.numel() > PLAIN_ELEMENTS => Choice::Free(family),
+        _ if matrix && param.role != Role::Control && param.numel() > plain => Choice::Free(family),
         _ => Choice::Fixed(Storage::Fp16),
     }
 }
@@ -56,7 +53,7 @@ mod tests {
     fn of(name: &str, shape: &[usize], role: Role, rules: &[&str]) -> Choice {
         let param = Param { name: name.to_owned(), shape: shape.to_vec(), role };
         let rules: Vec<Rule> = rules.iter().map(|text| rule(text).expect("a rule")).collect();
-        choice(&param, Family::Ratio, &rules)
+        choice(&param, Family::Ratio, &rules, 4096)
     }
 
     #[test]
