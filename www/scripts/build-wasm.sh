@@ -20,7 +20,11 @@ say() { printf '%s\n' "$*" >&2; }
 has_std() { ls "$(rustc --print sysroot)/lib/rustlib/$TARGET/lib"/libstd-*.rlib >/dev/null 2>&1; }
 
 rustup_adds_std() {
-  command -v rustup >/dev/null && timeout 180 rustup target add "$TARGET" >/dev/null 2>&1 && has_std
+  command -v rustup >/dev/null || return 1
+  # Where nothing can be downloaded, rustup may take long to say so.
+  local patience=()
+  if command -v timeout >/dev/null; then patience=(timeout 180); fi
+  "${patience[@]}" rustup target add "$TARGET" >/dev/null 2>&1 && has_std
 }
 
 # Debian's compiler, new enough for this workspace, with its library's sources.
