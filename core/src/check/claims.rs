@@ -1,7 +1,7 @@
 //! `submission.json` says what the evidence says (#2076: summaries that are not those of the logs).
 
 use super::size::total;
-use super::{Case, Judgement};
+use super::{Case, Judgement, within};
 
 /// Half a unit of the fourth decimal, to which scores are commonly rounded.
 const ROUNDING: f64 = 5e-5;
@@ -15,7 +15,7 @@ pub(super) fn judge(case: &Case) -> Judgement {
     let mut agreed = Vec::new();
     for (key, own, tolerance) in evidence(case) {
         match (claims.numbers.get(key), own) {
-            (Some(claimed), Some(own)) if !((claimed - own).abs() <= tolerance) => {
+            (Some(claimed), Some(own)) if !within(claimed - own, tolerance) => {
                 return Judgement::fail(COMPARED, format!("`{key}` is {claimed}, the evidence says {own}"));
             }
             (Some(_), Some(_)) => agreed.push(key),

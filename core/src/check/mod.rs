@@ -93,6 +93,11 @@ impl Judgement {
     }
 }
 
+/// Whether a difference is within a tolerance; what is no number is not.
+fn within(difference: f64, tolerance: f64) -> bool {
+    difference.abs() <= tolerance
+}
+
 /// What a rule looks at.
 #[derive(Clone, Copy)]
 enum Judge {

@@ -1,6 +1,6 @@
 //! Probabilities that sum to 1 over the vocabulary (C2 of #1017; a blend of #886 summed to 277).
 
-use super::{Case, Judgement, Run};
+use super::{Case, Judgement, Run, within};
 
 /// How far a sum of probabilities, or a score, may be off.
 const TOLERANCE: f64 = 1e-5;
@@ -14,11 +14,10 @@ pub(super) fn judge(_: &Case, run: &Run) -> Judgement {
         Some(Ok(probe)) => probe,
     };
     let ((at, sum), (own_at, own)) = (probe.sum, probe.own);
-    // NaN is not within any tolerance.
-    if !((sum - 1.0).abs() <= TOLERANCE) {
+    if !within(sum - 1.0, TOLERANCE) {
         return Judgement::fail(COMPARED, format!("position {at}: the probabilities sum to {sum:.6}"));
     }
-    if !(own.abs() <= TOLERANCE) {
+    if !within(own, TOLERANCE) {
         let evidence =
             format!("position {own_at}: the real target scores {own:+.6} nats off its probability");
         return Judgement::fail(COMPARED, evidence);

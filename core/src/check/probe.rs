@@ -110,8 +110,8 @@ impl Asker<'_> {
                 }
             }
         }
-        let real = self.tokens[1..].to_vec();
-        let scores = self.row(&self.tokens[..self.seq].to_vec(), &real).await?;
+        let (inputs, real) = (self.tokens[..self.seq].to_vec(), self.tokens[1..].to_vec());
+        let scores = self.row(&inputs, &real).await?;
         let own = scores.iter().zip(&listed).map(|(score, listed)| score - listed);
         Ok((farthest(sums.into_iter().map(|sum| sum - 1.0), 1.0), farthest(own, 0.0)))
     }
@@ -154,14 +154,14 @@ impl Asker<'_> {
     async fn futures(&mut self, random: &mut ChaCha8Rng) -> Result<(usize, Option<Change>), EvalError> {
         let original = self.tokens.clone();
         let seq = self.seq;
-        let before = self.row(&original[..seq].to_vec(), &original[1..].to_vec()).await?;
+        let before = self.row(&original[..seq], &original[1..]).await?;
         let cuts: Vec<usize> = (2..=seq).collect();
         for &cut in &cuts {
             let mut changed = original.clone();
             for at in cut..=seq {
                 changed[at] = self.other(original[at], random);
             }
-            let after = self.row(&changed[..seq].to_vec(), &changed[1..].to_vec()).await?;
+            let after = self.row(&changed[..seq], &changed[1..]).await?;
             // The target of position p is token p + 1, which must be an old one.
             let differs = |p: &usize| before[*p].to_bits() != after[*p].to_bits();
             if let Some(position) = (0..cut - 1).find(differs) {

@@ -3,7 +3,7 @@
 //! Bit-equal on the same device and backend. Elsewhere rounding differs, and the scores may differ by at most
 //! [`TOLERANCE`] nats per token in every chunk: a fiftieth of the 0.005 that a record needs.
 
-use super::{Case, Judgement, Run};
+use super::{Case, Judgement, Run, within};
 
 /// Most difference of a chunk, in nats per token.
 pub(super) const TOLERANCE: f64 = 1e-4;
@@ -21,7 +21,7 @@ pub(super) fn judge(_: &Case, run: &Run) -> Judgement {
     };
     let (device, stated) = (&replay.device, &receipt.run.device);
     let where_ = format!("{} of {} chunks on {device}", chunks.len(), receipt.chunks.len());
-    if let Some(worst) = chunks.iter().find(|chunk| !(chunk.difference() <= TOLERANCE)) {
+    if let Some(worst) = chunks.iter().find(|chunk| !within(chunk.difference(), TOLERANCE)) {
         let evidence = format!(
             "chunk {}: {:.6} nats in the receipt, {:.6} when run again ({:.1e} a token; {where_})",
             worst.index,

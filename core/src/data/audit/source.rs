@@ -6,7 +6,7 @@ use crate::data::{Documents, Separation, ShardReader};
 use serde::Serialize;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest run of tokens that is taken for one document; a shard without markers must not fill the memory.
 const MAX_DOCUMENT_TOKENS: usize = 1 << 20;
@@ -101,12 +101,7 @@ impl AuditSource {
     }
 }
 
-fn shard(
-    file: usize,
-    path: &PathBuf,
-    bos: u16,
-    look: &mut dyn FnMut(Document<'_>),
-) -> Result<(), AuditError> {
+fn shard(file: usize, path: &Path, bos: u16, look: &mut dyn FnMut(Document<'_>)) -> Result<(), AuditError> {
     let mut reader = ShardReader::open(path)?;
     let (mut block, mut symbols, mut begin) = (Vec::new(), Vec::new(), 0);
     let mut first = 0;
@@ -142,15 +137,15 @@ fn shard(
 
 fn text(
     file: usize,
-    path: &PathBuf,
+    path: &Path,
     separation: Separation,
     look: &mut dyn FnMut(Document<'_>),
 ) -> Result<(), AuditError> {
-    let io = |source| AuditError::Io { path: path.clone(), source };
+    let io = |source| AuditError::Io { path: path.to_path_buf(), source };
     let reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(io)?);
     let mut documents = Documents::new(reader, separation);
     let mut offset = 0;
-    let wrong = |source| AuditError::Document { path: path.clone(), source };
+    let wrong = |source| AuditError::Document { path: path.to_path_buf(), source };
     while let Some(text) = documents.next_document().map_err(wrong)? {
         let symbols: Vec<u64> = text.split_whitespace().map(word).collect();
         if !symbols.is_empty() {
