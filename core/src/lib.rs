@@ -3,9 +3,8 @@
 //! One model definition ([`model`]) becomes a static [`graph`] of layer-sized [`ops`], with its gradients
 //! ([`autodiff`]); a [`plan`] orders it over reusable slots; any [`backend`] executes the plan. The f64
 //! [`reference`](mod@reference) interpreter is the oracle that every other executor, the fast [`cpu`] one included, is tested
-//! against. [`artifact`] is the file, [`eval`] the honest score, [`check`] the doubt, [`train`] the loop.
-//! against. [`artifact`] is the file, [`eval`] the honest score, [`train`] the loop, [`compress`] the way from weights to a
-//! number of bytes.
+//! against. [`artifact`] is the file, [`eval`] the honest score, [`check`] the doubt, [`train`] the loop, [`compress`] the way
+//! from weights to a number of bytes.
 //!
 //! This crate knows no GPU, opens no network and builds for `wasm32`.
 
