@@ -63,7 +63,7 @@ pub fn devices() -> Result<((i32, i32), Vec<DeviceInfo>), DeviceError> {
     let mut version = 0;
     // SAFETY: the driver has started, and the pointer is to a live integer.
     unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(|error| refused(&error))?;
-    let infos = (0..count).map(|index| Ok(info(&*context(index)?).map_err(|error| closed(index, &error))?));
+    let infos = (0..count).map(|index| info(&*context(index)?).map_err(|error| closed(index, &error)));
     Ok(((version / 1000, version % 1000 / 10), infos.collect::<Result<_, DeviceError>>()?))
 }
 
