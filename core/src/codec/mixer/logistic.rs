@@ -35,7 +35,7 @@ const fn squash_table() -> [u16; ENTRIES] {
         let above = (1u64 << 48) / ((1 << 32) + exp);
         table[LIMIT as usize + x] = above as u16;
         table[LIMIT as usize - x] = (65_536 - above) as u16;
-        exp = exp * DECAY >> 32;
+        exp = (exp * DECAY) >> 32;
         x += 1;
     }
     table

@@ -81,7 +81,7 @@ impl<const N: usize> Predictor<N> {
         let step = error * i32::from(*rate >> 8);
         *rate -= (*rate - RATES.1) >> RATE_DECAY;
         for i in 0..N {
-            weights[i] += (i64::from(inputs[i]) * i64::from(step) + (1 << 13) >> 14) as i32;
+            weights[i] += ((i64::from(inputs[i]) * i64::from(step) + (1 << 13)) >> 14) as i32;
             self.counters[bases[i] + question] = updated(states[i], bit);
         }
         bit

@@ -33,7 +33,7 @@ fn bell(rows: usize, cols: usize, bits: u32, mean: i64) -> Vec<u8> {
         let (row, col) = (i / cols, i % cols);
         let normal: i64 = (0..4).map(|_| uniform()).sum();
         let spread = (2 + row as i64 % 5) * (3 + col as i64 * 7 % 11);
-        let q = (normal * spread * half >> 30) + mean * (col as i64 % 3 - 1);
+        let q = ((normal * spread * half) >> 30) + mean * (col as i64 % 3 - 1);
         (q.clamp(-half, half - 1) + half) as u8
     };
     (0..rows * cols).map(&mut symbol).collect()

@@ -28,7 +28,7 @@ const HEAVIEST: u64 = 1 << 40;
 pub(super) fn questions(largest: u8, mean: u32) -> Vec<Question> {
     // Weights fall by mean / (mean + 1), kept below one in the last place.
     let ratio = (u64::from(mean) << 16) / (u64::from(mean) + 256);
-    let weights: Vec<u64> = std::iter::successors(Some(HEAVIEST), |w| Some((w * ratio >> 16).max(1)))
+    let weights: Vec<u64> = std::iter::successors(Some(HEAVIEST), |w| Some(((w * ratio) >> 16).max(1)))
         .take(usize::from(largest) + 1)
         .collect();
     let mut questions = Vec::with_capacity(usize::from(largest));
