@@ -175,7 +175,7 @@ async function onWebgpu(page, text) {
   const start = await page.evaluate(open, "webgpu");
   const [scored, written] = [[], []];
   // The first round compiles the shaders.
-  for (let round = 0; round <= SOFTWARE.rounds; round += 1) {
+  for (let round = 0; round <= Math.min(SOFTWARE.rounds, ROUNDS); round += 1) {
     scored.push(await page.evaluate(score, [text.slice(0, SOFTWARE.textBytes), BATCH_TOKENS]));
     written.push(await page.evaluate(write, [PROMPT, SOFTWARE.written]));
   }
