@@ -1,7 +1,7 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, doctor, eval, first_run, import, inspect, plan, selftest, train};
+use golf_cli::cmd::{bench, doctor, eval, first_run, import, inspect, plan, report, selftest, train};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -29,6 +29,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Show, time or check the plan that a model runs
     Plan(Box<plan::PlanArgs>),
+    /// Describe a training run: loss curve, speed, sizes, bits per byte
+    Report(report::ReportArgs),
     /// Replay fixtures of an independent implementation
     Selftest(selftest::SelftestArgs),
     /// Train a model (same as `golf-train`)
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Selftest(args) => selftest::run(&args),
         Command::Train(args) => train::run(&args),
     })

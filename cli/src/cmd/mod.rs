@@ -8,5 +8,6 @@ pub mod import;
 pub mod inspect;
 pub mod load;
 pub mod plan;
+pub mod report;
 pub mod selftest;
 pub mod train;
