@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 
 skipped=()
 say() { printf '\n== %s\n' "$*"; }
+# shellcheck source=tests/nvrtc.sh
+. tests/nvrtc.sh
 skip() { skipped+=("$1"); printf 'skipped: %s\n' "$1"; }
 
 say "tools"
@@ -12,6 +14,8 @@ command -v cargo >/dev/null || { echo "error: cargo is missing; install Rust (ru
 # zstd's C sources need a compiler; a GPU backend needs a driver, and Mesa has one in software.
 packages=()
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
+# CUDA's kernels are checked without a GPU by a C++ compiler, and by NVIDIA's own, which tests/nvrtc.sh fetches.
+command -v c++ >/dev/null || packages+=(g++)
 compgen -G "/usr/share/vulkan/icd.d/*.json" >/dev/null || compgen -G "/etc/vulkan/icd.d/*.json" >/dev/null ||
     packages+=(mesa-vulkan-drivers libvulkan1)
 if [ "${#packages[@]}" -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -40,11 +44,22 @@ if [ ! -d ../shared/golden ]; then
     skip "no ../shared beside the project: only the committed fixtures were replayed, no public artifact was imported"
 fi
 if compgen -G "/usr/share/vulkan/icd.d/*.json" >/dev/null || compgen -G "/etc/vulkan/icd.d/*.json" >/dev/null; then
-    export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-cpu,wgpu}"
+    required=cpu,wgpu
 else
-    export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-cpu}"
+    required=cpu
     skip "no Vulkan driver (Debian: mesa-vulkan-drivers): nothing ran on the wgpu backend"
 fi
+if command -v c++ >/dev/null; then
+    required="$required,cuda-emulated"
+else
+    skip "no C++ compiler: CUDA's kernels were not emulated"
+fi
+if find_nvrtc; then
+    export REQUIRE_NVRTC=1
+else
+    skip "NVRTC could not be had: CUDA's kernels were not compiled for a GPU"
+fi
+export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-$required}"
 cargo test --workspace --no-fail-fast
 
 say "parsers under a fuzzer"
@@ -53,6 +68,14 @@ if cargo +nightly fuzz --version >/dev/null 2>&1; then
 else
     skip "cargo-fuzz or a nightly toolchain is not installed; the seed corpora ran as plain tests"
 fi
+
+say "the page in a browser"
+page_log=$(mktemp)
+target_dir=$(cargo metadata --format-version 1 --no-deps | sed -E 's/.*"target_directory":"([^"]+)".*/\1/')
+# Against the programs that the tests above were built with.
+GOLF_BIN="$target_dir/debug" bash www/scripts/ci.sh | tee "$page_log"
+while read -r reason; do skipped+=("$reason"); done < <(sed -n 's/^skipped: //p' "$page_log")
+rm "$page_log"
 
 say "summary"
 printf '%d part(s) skipped\n' "${#skipped[@]}"

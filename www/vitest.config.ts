@@ -11,8 +11,9 @@ export default defineConfig({
           environment: "node",
           // One browser at a time: its software GPU wants every core there is.
           fileParallelism: false,
-          testTimeout: 240_000,
-          hookTimeout: 240_000,
+          // A GPU in software on a busy machine is slow, not wrong.
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
     ],

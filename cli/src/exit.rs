@@ -1,7 +1,14 @@
-//! How commands end: stable exit codes, errors on stderr with their causes.
+//! How commands run and end: stable exit codes, errors on stderr with their causes, and a closed pipe on stdout ends them
+//! as it ends every Unix tool.
 
 use std::error::Error;
 use std::process::ExitCode;
+
+#[cfg(unix)]
+use {
+    signal_hook::{consts::SIGPIPE, flag},
+    std::sync::{Arc, atomic::AtomicBool},
+};
 
 /// What every command returns.
 pub type Outcome = Result<Status, Box<dyn Error>>;
@@ -17,10 +24,10 @@ pub enum Status {
     Interrupted(u8),
 }
 
-/// Prints an error with its chain of causes and maps the outcome to the exit code: 0 done, 1 failed, 3 a check failed,
-/// 128 + signal when interrupted (usage errors are clap's 2).
-pub fn finish(outcome: Outcome) -> ExitCode {
-    match outcome {
+/// Runs a command; prints an error with its chain of causes and maps the outcome to the exit code: 0 done, 1 failed, 3 a
+/// check failed, 128 + signal when interrupted (usage errors are clap's 2).
+pub fn finish(command: impl FnOnce() -> Outcome) -> ExitCode {
+    match end_on_closed_pipe().and_then(|()| command()) {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::CheckFailed) => ExitCode::from(3),
         Ok(Status::Interrupted(signal)) => ExitCode::from(128 + signal),
@@ -40,4 +47,17 @@ pub fn finish(outcome: Outcome) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Undoes what Rust's start-up does: it ignores SIGPIPE, so that `println!` into `head -1` would panic.
+#[cfg(unix)]
+fn end_on_closed_pipe() -> Result<(), Box<dyn Error>> {
+    let always = Arc::new(AtomicBool::new(true));
+    flag::register_conditional_default(SIGPIPE, always)?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn end_on_closed_pipe() -> Result<(), Box<dyn Error>> {
+    Ok(())
 }

@@ -3,6 +3,7 @@
 #
 #   bash www/scripts/build-wasm.sh          the module that is shipped: optimized, and refused above its size limit
 #   bash www/scripts/build-wasm.sh --quick  the same without wasm-opt, to try something
+#   bash www/scripts/build-wasm.sh --route  builds nothing: names the route there is, or fails
 #
 # Three routes to a standard library for wasm32, tried in this order: one that is installed, one that rustup downloads,
 # and one built from Debian's sources where rustup can download nothing. It says which it took.
@@ -11,23 +12,36 @@ cd "$(dirname "$0")/../.."
 
 readonly TARGET=wasm32-unknown-unknown
 readonly LIMIT=1500000 # bytes, gzipped
+readonly DEBIAN=/usr/bin/rustc
 target_dir=$(cargo metadata --format-version 1 --no-deps | sed -E 's/.*"target_directory":"([^"]+)".*/\1/')
 
 say() { printf '%s\n' "$*" >&2; }
 
 has_std() { ls "$(rustc --print sysroot)/lib/rustlib/$TARGET/lib"/libstd-*.rlib >/dev/null 2>&1; }
 
+rustup_adds_std() {
+  command -v rustup >/dev/null && timeout 180 rustup target add "$TARGET" >/dev/null 2>&1 && has_std
+}
+
+# Debian's compiler, new enough for this workspace, with its library's sources.
+debian_has_sources() {
+  [ -x "$DEBIAN" ] && [ -d "$("$DEBIAN" --print sysroot)/lib/rustlib/src" ] || return 1
+  local least
+  least=$(sed -nE 's/^rust-version = "(.*)"$/\1/p' Cargo.toml)
+  [ "$(printf '%s\n' "$least" "$("$DEBIAN" --version | cut -d ' ' -f 2)" | sort -V | head -n 1)" = "$least" ]
+}
+
 build=()
 choose_route() {
   if has_std; then
     say "route: the installed standard library for $TARGET"
-  elif command -v rustup >/dev/null && rustup target add "$TARGET" >/dev/null 2>&1 && has_std; then
+  elif rustup_adds_std; then
     say "route: rustup downloaded the standard library for $TARGET"
-  elif [ -x /usr/bin/rustc ] && [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src" ]; then
+  elif debian_has_sources; then
     say "route: the standard library is built from Debian's sources"
     local linker
     linker="$(rustc --print sysroot)/lib/rustlib/$(rustc --print host-tuple)/bin/rust-lld"
-    export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$linker"
+    export RUSTC=$DEBIAN RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$linker"
     build=(-Zbuild-std=std,panic_abort)
   else
     say "error: no standard library for $TARGET"
@@ -36,29 +50,35 @@ choose_route() {
   fi
 }
 
-# wasm-bindgen's program and crate must have the same version.
-bindgen=
-find_bindgen() {
-  local version root
-  version=$(grep -A1 '^name = "wasm-bindgen"$' Cargo.lock | sed -nE 's/^version = "(.*)"$/\1/p')
-  root="$target_dir/tools"
-  for bindgen in "${WASM_BINDGEN:-}" "$root/bin/wasm-bindgen" "$(command -v wasm-bindgen || true)"; do
-    if [ -n "$bindgen" ] && [ "$("$bindgen" --version 2>/dev/null)" = "wasm-bindgen $version" ]; then return; fi
-  done
-  say "installing wasm-bindgen-cli $version"
-  # Not --locked: its lock file has named versions that the index does not have.
-  cargo install wasm-bindgen-cli --version "$version" --root "$root" --target-dir "$target_dir/tools-build"
-  bindgen="$root/bin/wasm-bindgen"
+version_of() { grep -A1 "^name = \"$1\"$" "$2" | sed -nE 's/^version = "(.*)"$/\1/p'; }
+
+# JavaScript for the module, by a wasm-bindgen of the version that the module was built with.
+bind() {
+  local version program
+  version=$(version_of wasm-bindgen Cargo.lock)
+  program=${WASM_BINDGEN:-wasm-bindgen}
+  if [ "$("$program" --version 2>/dev/null)" = "wasm-bindgen $version" ]; then
+    "$program" --target web --out-dir "$2" "$1"
+    return
+  fi
+  if [ "$(version_of wasm-bindgen-cli-support wasm/bindgen/Cargo.lock)" != "$version" ]; then
+    say "error: wasm/bindgen is for another wasm-bindgen: expected $version, as in Cargo.lock"
+    say "hint: name that version in wasm/bindgen/Cargo.toml and run cargo update there"
+    exit 1
+  fi
+  # For the machine that builds, whatever the module's route is.
+  env -u RUSTC -u RUSTC_BOOTSTRAP -u RUSTFLAGS \
+    cargo run --quiet --locked --manifest-path wasm/bindgen/Cargo.toml --target-dir "$target_dir/bindgen" -- "$1" "$2"
 }
 
 choose_route
-find_bindgen
+if [ "${1:-}" = --route ]; then exit; fi
 RUSTFLAGS="${RUSTFLAGS:-} -Ctarget-feature=+simd128" \
   cargo build -p golf-wasm --profile wasm --target "$TARGET" "${build[@]}"
 
 out=www/pkg
 rm -rf "$out"
-"$bindgen" --target web --out-dir "$out" "$target_dir/$TARGET/wasm/golf_wasm.wasm"
+bind "$target_dir/$TARGET/wasm/golf_wasm.wasm" "$out"
 module=$out/golf_wasm_bg.wasm
 if [ "${1:-}" != --quick ]; then
   # The npm package, in node_modules: Debian's binaryen 108 writes modules that browsers refuse.

@@ -14,5 +14,6 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    finish(run(&Cli::parse().args))
+    let cli = Cli::parse();
+    finish(|| run(&cli.args))
 }

@@ -6,5 +6,6 @@ use golf_cli::exit::finish;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    finish(run(&TrainArgs::parse()))
+    let args = TrainArgs::parse();
+    finish(|| run(&args))
 }

@@ -4,7 +4,7 @@
 //! windows do not overlap. The default window is the one that the artifact states, otherwise 1024. The run refuses (exit
 //! code 3) when the bytes charged are not those of the normalized text.
 
-mod input;
+pub(super) mod input;
 mod recovery;
 mod report;
 mod session;
@@ -21,9 +21,6 @@ use golf_core::eval::{
 use report::Report;
 use std::path::PathBuf;
 use std::time::Instant;
-
-/// Window of models that do not state theirs, in tokens.
-const DEFAULT_WINDOW: usize = 1024;
 
 /// Flags of `golf-eval`.
 #[derive(Args, Clone, Debug)]
@@ -227,10 +224,7 @@ pub fn run(args: &EvalArgs) -> Outcome {
     let (artifact, artifact_sha256) = load::artifact(&args.artifact)?;
     let chosen = load::tokenizer(&args.artifact, &artifact, args.tokenizer.as_deref(), args.force_tokenizer)?;
     let bos = chosen.tokenizer.bos().ok_or(load::LoadError::NoBos)? as i32;
-    let window = args.window.unwrap_or(match artifact.config.window {
-        0 => DEFAULT_WINDOW,
-        stated => stated,
-    });
+    let window = args.window.unwrap_or(load::window(&artifact));
     let wanted = args.targets.or(args.windows.map(|windows| windows.saturating_mul(window)));
     let stream = match input::stream(args, &chosen, bos, wanted) {
         Err(input::InputError::Lossy(error)) => {
@@ -249,13 +243,15 @@ pub fn run(args: &EvalArgs) -> Outcome {
         false => None,
     };
     let started = Instant::now();
-    let receipt = recovery::run(args, &target, &model, &stream, &options)?;
+    let recovery::Finished { receipt, resumed_at_chunk } =
+        recovery::run(args, &target, &model, &stream, &options)?;
     if let Some(path) = &args.receipt {
         let json = serde_json::to_string_pretty(&receipt)?;
         std::fs::write(path, json + "\n")
             .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
     }
-    let report = Report::new(&receipt, model.config(), without_ttt, started.elapsed());
+    let elapsed = started.elapsed();
+    let report = Report::new(&receipt, model.config(), without_ttt, elapsed, resumed_at_chunk);
     report.print(args.json)?;
     Ok(Status::Done)
 }

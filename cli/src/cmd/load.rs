@@ -114,6 +114,17 @@ const IMPOSTORS: [(&str, &str); 1] = [(
      (no byte pieces; every merged piece has an id 256 lower): models of the challenge score about 20 nats a token with it",
 )];
 
+/// Window of models that do not state theirs, in tokens.
+const DEFAULT_WINDOW: usize = 1024;
+
+/// Tokens of context that `artifact` was made for.
+pub fn window(artifact: &Artifact) -> usize {
+    match artifact.config.window {
+        0 => DEFAULT_WINDOW,
+        stated => stated,
+    }
+}
+
 /// What is known against a tokenizer.
 pub fn impostor(tokenizer: &Tokenizer) -> Option<&'static str> {
     let identity = hex(&tokenizer.pieces_identity());

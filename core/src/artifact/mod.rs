@@ -64,6 +64,11 @@ impl Artifact {
         reader::decode(bytes, limits)
     }
 
+    /// Whether `bytes` begin like an artifact, sound or not.
+    pub fn begins(bytes: &[u8]) -> bool {
+        bytes.starts_with(&layout::MAGIC)
+    }
+
     /// Checks everything that a file must satisfy except sizes: configuration, names, shapes, ranges, finiteness.
     pub fn check(&self) -> Result<(), ArtifactError> {
         self.config.check()?;

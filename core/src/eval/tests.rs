@@ -357,6 +357,27 @@ fn generation_is_reproducible_and_stops_when_told() {
     assert_eq!(generate(1, 99)[..7], generate(1, 4)[..]);
 }
 
+#[test]
+fn alternatives_have_the_probabilities_that_the_score_has() {
+    let stream = stream(20, 3);
+    let tokens = stream.tokens.clone();
+    let (scores, _) = evaluate(stream, options(4, 100), None);
+    let plan = WindowPlan::new(WindowRule::Exact, 20, WINDOW, 4).expect("a valid plan");
+    for span in plan.iter() {
+        let (mut backend, model) = (Reference::new(), model());
+        let found = alternatives(&mut backend, &model, &tokens, span, 24);
+        let found = block_on(found).expect("tokens of the vocabulary");
+        assert_eq!(found.len(), span.scored());
+        for (target, found) in (span.first_scored..span.end).zip(found) {
+            assert!(found.windows(2).all(|pair| pair[0].probability >= pair[1].probability));
+            assert!((found.iter().map(|a| a.probability).sum::<f64>() - 1.0).abs() < 1e-9);
+            let own = found.iter().find(|a| a.token == tokens[target + 1]).expect("all 24 were asked for");
+            let (_, nll) = scores[0].iter().find(|(position, _)| *position == target).expect("scored");
+            assert!((own.probability.ln() + f64::from_bits(*nll)).abs() < 1e-5, "target {target}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]

@@ -3,10 +3,10 @@
 use crate::artifact::ArtifactError;
 use crate::backend::BackendError;
 use crate::collective::CollectiveError;
+use crate::compress::CompressError;
 use crate::data::StreamError;
 use crate::model::config::ConfigError;
 use crate::ops::OpError;
-use crate::quant::export::ExportError;
 use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -57,9 +57,9 @@ pub enum TrainError {
     /// Saving or resuming.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A value that no file can hold.
+    /// Calibrating and quantizing.
     #[error(transparent)]
-    Export(#[from] ExportError),
+    Compress(#[from] CompressError),
     /// The artifact.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),

@@ -14,6 +14,7 @@
 //! | `fake_quant` | `step` |
 //! | `validation` | `step`, `iterations`, `loss`, `bpb` (or null), `tokens`, `bytes` (or null), `train_ms` |
 //! | `checkpoint` | `step`, `path`, `bytes` |
+//! | `size` | `step`, `predicted_bytes` (of the artifact, if it were written now) |
 //! | `warning` | `step`, `message` |
 //! | `interrupted` | `step`, `train_ms` |
 //! | `stop` | `step`, `iterations`, `reason` (`iterations`, `wallclock_cap`), `train_ms` |
@@ -84,6 +85,10 @@ pub enum Event {
         step: u64,
         path: String,
         bytes: u64,
+    },
+    Size {
+        step: u64,
+        predicted_bytes: u64,
     },
     Warning {
         step: u64,
@@ -165,6 +170,9 @@ impl Event {
                 average(*train_ms, *step)
             ),
             Event::Checkpoint { step, path, .. } => format!("checkpoint: step:{step} `{path}`"),
+            Event::Size { step, predicted_bytes } => {
+                format!("size: step:{step} artifact of about {predicted_bytes} bytes")
+            }
             Event::Warning { step, message } => format!("warning: step:{step} {message}"),
             Event::Interrupted { step, train_ms } => {
                 format!("interrupted: saved step:{step} train_time:{train_ms:.0}ms")

@@ -1,4 +1,4 @@
-//! A whole run: resume, the loop of steps with validation, checkpoints and signals, then the artifact.
+//! A whole run: resume, the loop of steps with validation, checkpoints and signals, then calibration and the artifact.
 //!
 //! Order at the end: last checkpoint, artifact, and only then the final validation of the artifact as read back from
 //! disk. A failed checkpoint is a warning while older ones exist to fall back on; a failed artifact is an error.
@@ -6,7 +6,7 @@
 //! On several ranks all run this loop in step: rank 0 alone reads the clock, reads and writes files and finishes the
 //! artifact; what it decides it tells the others, and a signal to any rank stops all after the same step.
 
-use super::checkpoint::{Checkpoint, CheckpointError, Meta};
+use super::checkpoint::{Checkpoint, CheckpointError, Meta, RunConfig};
 use super::clock::{BudgetClock, Phase, Used};
 use super::error::TrainError;
 use super::finish::{self, Origin, Source};
@@ -20,6 +20,7 @@ use super::trainer::{StepReport, Trainer};
 use super::validation::{Score, Validation};
 use crate::backend::Backend;
 use crate::collective::{Alone, Collective, CollectiveError};
+use crate::compress::Method;
 use crate::data::TokenStream;
 use crate::digest::hex;
 use crate::model::ModelConfig;
@@ -320,13 +321,25 @@ impl Run<'_, '_> {
     async fn write_checkpoint(&mut self, job: &Job<'_>) -> Result<(), TrainError> {
         let progress = self.trainer.progress();
         let states = self.trainer.snapshot().await?;
+        self.predict_size(job, progress.step, &states);
         let (position, used) = (job.train.position(), self.clock.used());
         let Origin { config_hash, data } = &self.origin;
-        let meta = Meta::new(config_hash, data, position, progress, used);
+        let config = RunConfig { model: job.model.clone(), recipe: job.recipe.clone() };
+        let meta = Meta { config: Some(config), ..Meta::new(config_hash, data, position, progress, used) };
         let path = Checkpoint { meta, states }.save(&job.out, job.checkpoint_keep)?;
         let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
         self.sink.event(&Event::Checkpoint { step: progress.step, path: path.display().to_string(), bytes });
         Ok(())
+    }
+
+    /// Tells how large the artifact would be now; not training time.
+    fn predict_size(&mut self, job: &Job<'_>, step: u64, states: &[(String, Tensor)]) {
+        self.clock.enter(Phase::Quantize);
+        let state = |name: &str| states.iter().find(|(n, _)| n == name).map(|(_, tensor)| tensor);
+        let tokenizer = job.tokenizer.map_or(0, |t| t.to_compact().len());
+        let predicted = finish::predicted_bytes(&job.model, &job.recipe, state, tokenizer);
+        self.sink.event(&Event::Size { step, predicted_bytes: predicted.round() as u64 });
+        self.clock.enter(Phase::Train);
     }
 
     async fn finish(mut self, job: &mut Job<'_>) -> Result<Outcome, TrainError> {
@@ -346,16 +359,24 @@ impl Run<'_, '_> {
     }
 
     /// Averages, prunes, quantizes and writes; the size of the file.
-    async fn write_artifact(&mut self, job: &Job<'_>, path: &Path) -> Result<u64, TrainError> {
+    async fn write_artifact(&mut self, job: &mut Job<'_>, path: &Path) -> Result<u64, TrainError> {
+        self.clock.enter(Phase::Calibrate);
+        let progress = self.trainer.progress();
+        let source = Source::choose(&job.recipe, progress);
+        let (model, recipe, backend) = (&job.model, &job.recipe, self.trainer.backend());
+        let weights = finish::weights(backend, model, source).await?;
+        let calibration = finish::calibrate(backend, model, recipe, &weights, &mut job.train).await?;
         self.clock.enter(Phase::Quantize);
-        let source = Source::choose(&job.recipe, self.trainer.progress());
-        let backend = self.trainer.backend();
-        let weights = finish::weights(backend, &job.model, source).await?;
-        let tensors = finish::quantize(&job.model, &job.recipe, weights)?;
+        self.warn_of_late_calibration(recipe, progress.step);
+        let tensors = finish::quantize(model, recipe, weights, calibration.as_ref())?;
         self.clock.enter(Phase::Compress);
-        let artifact = finish::assemble(&job.model, &job.recipe, tensors, job.tokenizer, &self.origin);
-        let bytes = finish::write(&artifact, path)?;
+        let artifact = finish::assemble(model, recipe, tensors, job.tokenizer, &self.origin);
+        let (artifact, bytes) = finish::write(artifact, recipe, path)?;
         self.clock.stop();
+        if recipe.target_bytes > 0 && bytes > recipe.target_bytes {
+            let message = format!("the artifact has {bytes} bytes, its target is {}", recipe.target_bytes);
+            self.sink.event(&Event::Warning { step: progress.step, message });
+        }
         self.sink.event(&Event::Artifact {
             path: path.display().to_string(),
             bytes,
@@ -364,6 +385,19 @@ impl Run<'_, '_> {
             used: self.clock.used(),
         });
         Ok(bytes)
+    }
+
+    /// Calibration reads training data, which the challenge allows inside the cap only.
+    fn warn_of_late_calibration(&mut self, recipe: &Recipe, step: u64) {
+        let (used, cap) = (self.clock.used(), recipe.max_wallclock_seconds * 1e3);
+        let late = used.train + used.calibrate - cap;
+        if recipe.method != Method::Nearest && cap > 0.0 && late > 0.0 {
+            let message = format!(
+                "calibration on training data ended {:.1} s after the cap: raise `calibration_reserve_seconds`",
+                late / 1e3
+            );
+            self.sink.event(&Event::Warning { step, message });
+        }
     }
 
     async fn score_artifact(&mut self, job: &mut Job<'_>, path: &Path) -> Result<Option<Score>, TrainError> {

@@ -1,7 +1,7 @@
 // The native evaluator on the same artifact: what the browser's figures are held against.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,13 +20,13 @@ export const MODEL = (() => {
 
 export const sample = (name: string): string => readFileSync(join(WWW, "src/samples", `${name}.txt`), "utf8");
 
-const BINARY = process.env.GOLF_EVAL ?? join(process.env.CARGO_TARGET_DIR ?? join(WWW, "../target"), "release/golf-eval");
+const BIN = process.env.GOLF_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(WWW, "../target"), "release");
 
-/** Whether it is there; said once where it is not. */
-export const hasNative = existsSync(BINARY);
+/** Whether the native programs are there; said once where they are not. */
+export const hasNative = existsSync(join(BIN, "golf")) && existsSync(join(BIN, "golf-eval"));
 if (!hasNative) {
   console.warn(
-    `skipped: comparisons, no native evaluator at ${BINARY}; hint: cargo build --release -p golf-cli, or set GOLF_EVAL`,
+    `skipped: comparisons, no native \`golf\` and \`golf-eval\` in ${BIN}; hint: cargo build --release -p golf-cli, or set GOLF_BIN`,
   );
 }
 
@@ -41,10 +41,23 @@ export interface Evaluation {
   chunks: { bpb: number; steps: number }[];
 }
 
+function run<T>(program: string, ...args: string[]): T {
+  return JSON.parse(execFileSync(join(BIN, program), [...args, "--json"], { encoding: "utf8" })) as T;
+}
+
 export function evaluate(text: string, ...options: string[]): Evaluation {
   const folder = mkdtempSync(join(tmpdir(), "golf-www-"));
   const file = join(folder, "text.txt");
   writeFileSync(file, text);
-  const printed = execFileSync(BINARY, [MODEL.path, "--text", file, "--json", "--quiet", ...options], { encoding: "utf8" });
-  return JSON.parse(printed) as Evaluation;
+  try {
+    return run("golf-eval", MODEL.path, "--text", file, "--quiet", ...options);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** What the model holds likeliest after `prompt`. */
+export function continued(prompt: string, tokens: number): string {
+  const options = ["--temperature", "0", "--tokens", String(tokens)];
+  return run<{ text: string }>("golf", "generate", MODEL.path, "--prompt", prompt, ...options).text;
 }

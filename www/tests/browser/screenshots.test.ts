@@ -35,6 +35,7 @@ describe.runIf(FOLDER !== undefined && hasChromium)("screenshots", () => {
         // As high as the page: what sticks to the screen's edge then covers nothing.
         const height = await page.evaluate(() => document.documentElement.scrollHeight);
         await page.setViewportSize({ width: viewport.width, height });
+        await settle(page);
         await page.screenshot({ path: join(FOLDER ?? "", `${name}-${colorScheme}-${viewport.width}.png`) });
         await page.setViewportSize(viewport);
       };
@@ -57,6 +58,14 @@ describe.runIf(FOLDER !== undefined && hasChromium)("screenshots", () => {
     }
   });
 });
+
+/** Back to the top, and until what sticks to an edge has been drawn where it now belongs. */
+async function settle(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    window.scrollTo(0, 0);
+    for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
+  });
+}
 
 async function write(page: Page): Promise<void> {
   await tab(page, "Write");
