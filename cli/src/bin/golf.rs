@@ -2,8 +2,8 @@
 
 use clap::{Parser, Subcommand};
 use golf_cli::cmd::{
-    bench, check, data, doctor, eval, export, first_run, generate, import, inspect, plan, quantize, selftest,
-    stats, submission, train,
+    bench, check, data, doctor, eval, export, first_run, generate, import, inspect, plan, quantize, report,
+    selftest, stats, submission, train,
 };
 use golf_cli::exit::finish;
 use std::process::ExitCode;
@@ -42,6 +42,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Fit weights into a number of bytes
     Quantize(Box<quantize::QuantizeArgs>),
+    /// Describe a training run: loss curve, speed, sizes, bits per byte
+    Report(report::ReportArgs),
     /// Replay fixtures of an independent implementation
     Selftest(selftest::SelftestArgs),
     /// Mean, spread and significance of several runs
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Quantize(args) => quantize::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Selftest(args) => selftest::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Submission(args) => submission::run(&args),

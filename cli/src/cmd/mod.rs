@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod load;
 pub mod plan;
 pub mod quantize;
+pub mod report;
 pub mod selftest;
 pub mod stats;
 pub mod submission;

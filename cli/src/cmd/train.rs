@@ -1,26 +1,38 @@
 //! `golf-train`: trains a model within a wall-clock budget, resumes it, and writes its artifact.
 //!
 //! Reads configuration and data, opens the device, and hands everything to [`golf_core::train::session`]. Data and
-//! configuration are checked in full before the first step.
+//! configuration are checked in full before the first step. Where several ranks train together, every one of them runs this;
+//! rank 0 alone writes and prints.
 
+mod error;
 mod output;
+mod role;
 pub(super) mod shards;
 mod signals;
 
-use crate::config::{self, Config, Given, Resolved};
-use crate::device::{Device, DeviceNameError, Target};
+use crate::cmd::report;
+use crate::config::{self, Config, Given, Resolved, RunSettings};
+use crate::device::{Device, Target};
 use crate::exit::{Outcome, Status};
+use crate::flags::positive;
+use crate::ranks::{Patience, supervisor};
 use clap::{Args, Parser};
+pub use error::StartError;
+use golf_core::backend::Backend;
+use golf_core::collective::HostCollective;
 use golf_core::data::TokenStream;
-use golf_core::tokenizer::{Tokenizer, TokenizerError};
+use golf_core::tokenizer::Tokenizer;
+use golf_core::train::metrics::{Event, Sink};
 use golf_core::train::session::{self, Every, Job, Resume};
+use golf_core::train::share::Reduction;
 use golf_core::train::validation::Validation;
 use golf_core::train::{checkpoint, presets};
 use output::{Output, Style};
+use role::{Part, Role};
+use signal_hook::consts::SIGTERM;
+use std::error::Error;
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::{Path, PathBuf};
-use thiserror::Error;
 
 /// Train a small language model within a wall-clock budget and write its artifact.
 ///
@@ -43,6 +55,9 @@ pub struct TrainArgs {
     set: Vec<String>,
     #[command(flatten)]
     shortcuts: Shortcuts,
+    /// Train on this machine with so many processes; a launcher (torchrun, MPI, Slurm, Kubernetes) needs no flag
+    #[arg(long, value_name = "N", value_parser = positive)]
+    ranks: Option<usize>,
     /// Print all settings with their origin and exit
     #[arg(long)]
     print_config: bool,
@@ -112,76 +127,6 @@ impl Shortcuts {
     }
 }
 
-/// Why training does not start.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// Configuration.
-    #[error(transparent)]
-    Config(#[from] config::ConfigError),
-    /// Shards.
-    #[error(transparent)]
-    Shards(#[from] shards::ShardsError),
-    /// A required setting.
-    #[error("no training data\nhint: `--data FOLDER` with the shards of `golf data tokenize`")]
-    NoData,
-    /// A file cannot be read or a folder made.
-    #[error("cannot {action} `{}`: {source}", path.display())]
-    Io {
-        /// `read`, `create`, `lock`.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The tokenizer is not one.
-    #[error("tokenizer `{}`: {source}", path.display())]
-    Tokenizer {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: TokenizerError,
-    },
-    /// A tokenizer larger than the vocabulary.
-    #[error(
-        "tokenizer `{path}` has {got} pieces: expected at most the vocabulary of {vocab}\nhint: do not set `vocab`, the tokenizer does"
-    )]
-    Vocabulary {
-        /// The file.
-        path: String,
-        /// Its size.
-        got: usize,
-        /// The model's.
-        vocab: usize,
-    },
-    /// A value that is none of its setting's choices.
-    #[error("setting `{key}`: expected {expected}, got `{got}`")]
-    Choice {
-        /// The setting.
-        key: &'static str,
-        /// What would be accepted.
-        expected: &'static str,
-        /// What was given.
-        got: String,
-    },
-    /// The device is none.
-    #[error("setting `device`: {0}")]
-    Device(DeviceNameError),
-    /// An output folder with another run's checkpoints.
-    #[error("`{}` holds checkpoints already\nhint: `--resume auto` continues that run; choose another `--out` for a new one", path.display())]
-    Occupied {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// An output folder that another process is writing.
-    #[error("another process is training in `{}`", path.display())]
-    Locked {
-        /// The folder.
-        path: PathBuf,
-    },
-}
-
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> Outcome {
     let resolved = resolve(args)?;
@@ -192,26 +137,37 @@ pub fn run(args: &TrainArgs) -> Outcome {
     let Config { run, model, recipe } = &resolved.config;
     model.check()?;
     recipe.check()?;
-    let tokenizer = run.tokenizer.as_deref().map(|path| open_tokenizer(Path::new(path))).transpose()?;
-    if let (Some(path), Some(t)) = (&run.tokenizer, &tokenizer)
-        && t.len() > model.vocab
-    {
-        let (path, got, vocab) = (path.clone(), t.len(), model.vocab);
-        return Err(StartError::Vocabulary { path, got, vocab }.into());
+    let patience = patience(run.rank_timeout)?;
+    match Role::of(args.ranks)? {
+        Role::Alone => train(args, &resolved, None),
+        Role::Supervisor(ranks) => {
+            let signals = signals::install()?;
+            Ok(supervisor::supervise(ranks, patience, || signals.received())?)
+        }
+        Role::Rank(member) => role::as_rank(&member, patience, |part| train(args, &resolved, Some(part))),
     }
-    let device: Device = run.device.parse().map_err(StartError::Device)?;
-    let target = Target { threads: (run.threads > 0).then_some(run.threads), ..Target::from(device) };
-    let mut backend = target.open()?;
+}
+
+/// Trains, alone or as one of several ranks.
+fn train(args: &TrainArgs, resolved: &Resolved, mut part: Option<&mut Part>) -> Outcome {
+    let Config { run, model, recipe } = &resolved.config;
+    let first = part.as_ref().is_none_or(|part| part.rank == 0);
+    let tokenizer = tokenizer_of(&resolved.config)?;
+    let mut backend = open_backend(run, part.as_deref())?;
     let (train, validation) = open_data(&resolved.config, tokenizer.as_ref())?;
-    let out = output_folder(&resolved);
+    let reduction = reduction(&run.reduction)?;
+    let out = output_folder(resolved);
     let resume = resume_of(&run.resume);
-    let lock = prepare(&out, &resume)?;
+    let lock = first.then(|| prepare(&out, &resume)).transpose()?;
     let style = Style { json: args.json, quiet: args.quiet };
-    let mut sink = Output::open(&out, style, recipe, run.train_log_every)?;
-    if !args.json && !args.quiet {
-        announce(&resolved, &out);
+    let mut output = first.then(|| Output::open(&out, style, recipe, run.train_log_every)).transpose()?;
+    if first && !args.json && !args.quiet {
+        announce(resolved, &out);
     }
-    let signals = signals::install()?;
+    let signals = match &part {
+        Some(part) => part.signals.clone(),
+        None => signals::install()?,
+    };
     let interrupted = || signals.received().is_some();
     let job = Job {
         model: model.clone(),
@@ -219,19 +175,31 @@ pub fn run(args: &TrainArgs) -> Outcome {
         train,
         validation,
         tokenizer: tokenizer.as_ref(),
-        out,
+        out: out.clone(),
         resume,
         checkpoint_every: every(&run.checkpoint_every)?,
         checkpoint_keep: run.checkpoint_keep,
         validate_every: run.val_loss_every,
         interrupted: &interrupted,
     };
-    let outcome = pollster::block_on(session::run(backend.as_mut(), job, &mut sink));
-    sink.close();
+    let mut silent = |_: &Event| ();
+    let sink: &mut dyn Sink = output.as_mut().map_or(&mut silent, |output| output);
+    let outcome = pollster::block_on(async {
+        let Some(part) = &mut part else { return session::run(backend.as_mut(), job, sink).await };
+        let mut ranks = HostCollective::new(backend.as_mut(), &mut part.transport);
+        session::run_on_ranks(&mut ranks, reduction, job, sink).await
+    });
+    output.iter_mut().for_each(Output::close);
     drop(lock);
-    Ok(match (outcome?, signals.received()) {
-        (session::Outcome::Interrupted, Some(signal)) => Status::Interrupted(signal),
-        _ => Status::Done,
+    Ok(match outcome? {
+        // Without a signal of its own, a rank stops because another has one.
+        session::Outcome::Interrupted => Status::Interrupted(signals.received().unwrap_or(SIGTERM as u8)),
+        session::Outcome::Finished { .. } => {
+            if first && let Err(error) = report::write(&out, &[], None) {
+                eprintln!("warning: no report: {error}");
+            }
+            Status::Done
+        }
     })
 }
 
@@ -269,6 +237,51 @@ fn announce(resolved: &Resolved, out: &Path) {
     println!("output: `{}`", out.display());
 }
 
+/// The tokenizer, if one is set; not larger than the vocabulary.
+fn tokenizer_of(Config { run, model, .. }: &Config) -> Result<Option<Tokenizer>, StartError> {
+    let Some(path) = &run.tokenizer else { return Ok(None) };
+    let tokenizer = open_tokenizer(Path::new(path))?;
+    if tokenizer.len() > model.vocab {
+        let (path, got, vocab) = (path.clone(), tokenizer.len(), model.vocab);
+        return Err(StartError::Vocabulary { path, got, vocab });
+    }
+    Ok(Some(tokenizer))
+}
+
+/// The device; ranks that share a machine share its cores.
+fn open_backend(run: &RunSettings, part: Option<&Part>) -> Result<Box<dyn Backend>, Box<dyn Error>> {
+    let device: Device = run.device.parse().map_err(StartError::Device)?;
+    let shared = part.and_then(|part| part.local_size).filter(|ranks| *ranks > 1);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = match run.threads {
+        0 => shared.map(|ranks| (cores() / ranks).max(1)),
+        threads => Some(threads),
+    };
+    Ok(Target { threads, ..Target::from(device) }.open()?)
+}
+
+fn patience(seconds: f64) -> Result<Patience, StartError> {
+    if (0.1..=1e6).contains(&seconds) {
+        return Ok(Patience::of_silence(seconds));
+    }
+    Err(StartError::Choice {
+        key: "rank_timeout",
+        expected: "0.1..=1000000 seconds",
+        got: seconds.to_string(),
+    })
+}
+
+fn reduction(text: &str) -> Result<Reduction, StartError> {
+    match text {
+        "in_order" => Ok(Reduction::InOrder),
+        "once" => Ok(Reduction::Once),
+        other => {
+            let (key, expected) = ("reduction", "`in_order` or `once`");
+            Err(StartError::Choice { key, expected, got: other.to_owned() })
+        }
+    }
+}
+
 fn open_tokenizer(path: &Path) -> Result<Tokenizer, StartError> {
     let read = |source| StartError::Io { action: "read", path: path.to_path_buf(), source };
     let bytes = fs::read(path).map_err(read)?;
@@ -280,7 +293,7 @@ fn open_tokenizer(path: &Path) -> Result<Tokenizer, StartError> {
 fn open_data(
     config: &Config,
     tokenizer: Option<&Tokenizer>,
-) -> Result<(TokenStream, Option<Validation>), Box<dyn std::error::Error>> {
+) -> Result<(TokenStream, Option<Validation>), Box<dyn Error>> {
     let Config { model, recipe, run } = config;
     let data = run.data.as_deref().ok_or(StartError::NoData)?;
     let open = |paths: Vec<PathBuf>| {

@@ -41,6 +41,8 @@ pub struct RunSettings {
     pub train_log_every: u64,
     pub device: String,
     pub threads: usize,
+    pub reduction: String,
+    pub rank_timeout: f64,
 }
 
 impl Default for RunSettings {
@@ -59,6 +61,8 @@ impl Default for RunSettings {
             train_log_every: 200,
             device: "cpu".to_owned(),
             threads: 0,
+            reduction: "in_order".to_owned(),
+            rank_timeout: 60.0,
         }
     }
 }

@@ -128,7 +128,9 @@ pub const SETTINGS: &[Setting] = &[
     row("run.val_tokens",                    &["VAL_TOKENS"],                    "validation tokens at most; 0 is all"),
     row("run.train_log_every",               &["TRAIN_LOG_EVERY"],               "steps between log lines"),
     row("run.device",                        &["DEVICE"],                        "auto, cpu, reference, wgpu[:N] or cuda[:N]"),
-    row("run.threads",                       &["THREADS"],                       "threads; 0 is all cores"),
+    row("run.threads",                       &["THREADS"],                       "threads; 0 is all cores, or a rank's part of them"),
+    row("run.reduction",                     &["REDUCTION"],                     "ranks sum gradients in_order (one rank's bits) or once"),
+    row("run.rank_timeout",                  &["RANK_TIMEOUT"],                  "seconds of silence after which a rank hangs"),
 ];
 
 /// The setting of a key, with or without its section.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What has been received.
+#[derive(Clone)]
 pub struct Signals {
     number: Arc<AtomicUsize>,
 }
@@ -24,6 +25,12 @@ pub fn install() -> io::Result<Signals> {
 }
 
 impl Signals {
+    /// Records a signal that somebody else received for this process.
+    pub fn relay(&self) -> impl Fn(u8) + Send + 'static {
+        let number = self.number.clone();
+        move |signal| number.store(usize::from(signal), Ordering::Relaxed)
+    }
+
     /// Number of the last signal.
     pub fn received(&self) -> Option<u8> {
         match self.number.load(Ordering::Relaxed) {

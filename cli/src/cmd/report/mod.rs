@@ -1,0 +1,104 @@
+//! `golf report`: what a training run did, as a page with a picture, from the events that it wrote.
+//!
+//! Reads `metrics.jsonl` of an output folder, and receipts of evaluations where they are given; writes `report.md` and
+//! `loss.svg` beside it. Nothing is computed again: every figure is in those files, or follows from them by a formula that the
+//! page states.
+
+mod chart;
+mod history;
+mod page;
+
+use crate::exit::{Outcome, Status};
+use clap::Args;
+use golf_core::durable;
+use history::{History, HistoryError};
+pub use page::Score;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Describe a training run: loss curve, speed, sizes, bits per byte.
+#[derive(Args, Clone, Debug)]
+pub struct ReportArgs {
+    /// Output folder of a run
+    run: PathBuf,
+    /// Receipt of an evaluation of its artifact (`golf-eval --receipt`); repeatable
+    #[arg(long, value_name = "FILE")]
+    receipt: Vec<PathBuf>,
+    /// The device's peak in TFLOP/s, for the utilization
+    #[arg(long, value_name = "TFLOPS")]
+    peak: Option<f64>,
+}
+
+/// Why there is no report.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The events.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// A file of the report cannot be written.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A receipt cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A receipt that is none.
+    #[error("`{}` is no receipt: expected totals with `val_bpb`", path.display())]
+    Receipt {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Runs the command.
+pub fn run(args: &ReportArgs) -> Outcome {
+    let receipts = args.receipt.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, _>>()?;
+    let path = write(&args.run, &receipts, args.peak)?;
+    println!("{}", path.display());
+    Ok(Status::Done)
+}
+
+/// Writes the report of the run in `folder`; its path.
+pub fn write(folder: &Path, receipts: &[Score], peak: Option<f64>) -> Result<PathBuf, ReportError> {
+    let history = History::read(&folder.join("metrics.jsonl"))?;
+    let save = |name: &str, text: &str| {
+        let path = folder.join(name);
+        durable::replace(&path, text.as_bytes())
+            .map_err(|source| ReportError::Write { path: path.clone(), source })?;
+        Ok::<_, ReportError>(path)
+    };
+    save("loss.svg", &chart::losses(&history))?;
+    save("report.md", &page::page(&history, receipts, peak))
+}
+
+fn read_receipt(path: &Path) -> Result<Score, ReportError> {
+    let read = |source| ReportError::Read { path: path.to_path_buf(), source };
+    let text = fs::read_to_string(path).map_err(read)?;
+    let wrong = || ReportError::Receipt { path: path.to_path_buf() };
+    let json: serde_json::Value = serde_json::from_str(&text).map_err(|_| wrong())?;
+    let bpb = json["totals"]["val_bpb"].as_f64().ok_or_else(wrong)?;
+    let method = match json["run"]["method"].as_str() {
+        Some("fixed") => "without adaptation",
+        Some("score-first") => "score-first test-time training",
+        Some("train-then-score") => "train, then score: **illegal**",
+        _ => return Err(wrong()),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Score {
+        what: format!("artifact, {method}, `{name}`"),
+        loss: json["totals"]["val_loss"].as_f64(),
+        bpb: Some(bpb),
+    })
+}

@@ -1,0 +1,195 @@
+//! Starts the ranks of one machine as processes of this very program, holds their rendezvous, and ends them together.
+//!
+//! The ranks see the variables that torchrun would set. The supervisor computes nothing: it passes signals on, and when a
+//! rank ends badly it names it and ends the others, which have had time to end by themselves.
+
+use super::environment::OWN_TOKEN;
+use super::rendezvous::{self, RendezvousError};
+use super::{Patience, lifeline};
+use crate::exit::Status;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// Pause between two looks at the ranks.
+const TICK: Duration = Duration::from_millis(20);
+/// How much longer than a rank's own grace the supervisor waits before it kills.
+const AFTER: Duration = Duration::from_secs(2);
+
+/// Why the ranks did not run to their end.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SupervisorError {
+    /// A rank cannot be started.
+    #[error("cannot start rank {rank}: {source}")]
+    Start {
+        /// The rank.
+        rank: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The rendezvous cannot be opened.
+    #[error(transparent)]
+    Rendezvous(#[from] RendezvousError),
+    /// The system does not say how a rank is.
+    #[error("cannot watch rank {rank}: {source}")]
+    Watch {
+        /// The rank.
+        rank: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A rank ended badly, and the run with it.
+    #[error("rank {rank} ended with {how}; the other ranks were ended")]
+    Rank {
+        /// The first one.
+        rank: usize,
+        /// Its exit code or signal.
+        how: String,
+    },
+}
+
+/// A rank's process.
+struct Rank {
+    child: Child,
+    lifeline: Option<ChildStdin>,
+    ended: Option<ExitStatus>,
+}
+
+/// The ranks, killed when dropped.
+struct Ranks(Vec<Rank>);
+
+impl Drop for Ranks {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs `size` ranks with the arguments of this process to their end. `signal` gives the number of the last signal received.
+pub fn supervise(
+    size: usize,
+    patience: Patience,
+    signal: impl Fn() -> Option<u8>,
+) -> Result<Status, SupervisorError> {
+    let address = (Ipv4Addr::LOCALHOST, 0);
+    let listen = |source| RendezvousError::Listen { address: "127.0.0.1:0".to_owned(), source };
+    let listener = TcpListener::bind(address).map_err(listen)?;
+    let port = listener.local_addr().map_err(listen)?.port();
+    let token = format!("{}-{port}", std::process::id());
+    let mut ranks = Ranks::start(size, port, &token)?;
+    let deadline = Instant::now() + patience.gathering();
+    // Ranks that miss others are told by the rendezvous, and end with that message.
+    thread::spawn(move || rendezvous::hold(&listener, &token, size, deadline));
+    ranks.watch(patience, signal)
+}
+
+impl Ranks {
+    fn start(size: usize, port: u16, token: &str) -> Result<Self, SupervisorError> {
+        let mut ranks = Ranks(Vec::with_capacity(size));
+        for rank in 0..size {
+            let start = |source| SupervisorError::Start { rank, source };
+            let mut command = Command::new(std::env::current_exe().map_err(start)?);
+            command.args(std::env::args_os().skip(1)).stdin(Stdio::piped());
+            for (name, value) in [
+                ("RANK", rank.to_string()),
+                ("WORLD_SIZE", size.to_string()),
+                ("LOCAL_RANK", rank.to_string()),
+                ("LOCAL_WORLD_SIZE", size.to_string()),
+                ("MASTER_ADDR", Ipv4Addr::LOCALHOST.to_string()),
+                ("MASTER_PORT", port.to_string()),
+                (OWN_TOKEN, token.to_owned()),
+            ] {
+                command.env(name, value);
+            }
+            // Variables of an outer launcher would mean other ranks.
+            for name in ["GOLF_PORT", "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RUN_ID"] {
+                command.env_remove(name);
+            }
+            #[cfg(unix)]
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
+            let mut child = command.spawn().map_err(start)?;
+            let lifeline = child.stdin.take();
+            ranks.0.push(Rank { child, lifeline, ended: None });
+        }
+        Ok(ranks)
+    }
+
+    /// Until all have ended.
+    fn watch(
+        &mut self,
+        patience: Patience,
+        signal: impl Fn() -> Option<u8>,
+    ) -> Result<Status, SupervisorError> {
+        let mut passed = None;
+        let mut first_failure: Option<Instant> = None;
+        while self.poll()? {
+            if let (None, Some(number)) = (passed, signal()) {
+                passed = Some(number);
+                let lifelines = self.0.iter_mut().filter_map(|rank| rank.lifeline.as_mut());
+                lifelines.for_each(|pipe| lifeline::pass_on(pipe, number));
+            }
+            if self.failures().next().is_some() {
+                let since = *first_failure.get_or_insert_with(Instant::now);
+                // The others notice the failure themselves, and say what they saw.
+                if since.elapsed() > patience.grace() + AFTER {
+                    self.kill();
+                }
+            }
+            thread::sleep(TICK);
+        }
+        self.verdict()
+    }
+
+    /// Looks at every rank; whether any still runs.
+    fn poll(&mut self) -> Result<bool, SupervisorError> {
+        let mut running = false;
+        for (number, rank) in self.0.iter_mut().enumerate().filter(|(_, rank)| rank.ended.is_none()) {
+            let watch = |source| SupervisorError::Watch { rank: number, source };
+            rank.ended = rank.child.try_wait().map_err(watch)?;
+            running |= rank.ended.is_none();
+        }
+        Ok(running)
+    }
+
+    /// Ranks that ended otherwise than well or on a signal that was passed on.
+    fn failures(&self) -> impl Iterator<Item = (usize, &ExitStatus)> {
+        let ended = self.0.iter().enumerate().filter_map(|(rank, r)| Some((rank, r.ended.as_ref()?)));
+        ended.filter(|(_, status)| !status.success() && interruption(status).is_none())
+    }
+
+    /// How the run ended, when all ranks have.
+    fn verdict(&self) -> Result<Status, SupervisorError> {
+        // A rank that was killed is the cause of what the others say; they end with codes of their own.
+        let killed = self.failures().find(|(_, status)| status.code().is_none());
+        if let Some((rank, status)) = killed.or_else(|| self.failures().next()) {
+            return Err(SupervisorError::Rank { rank, how: how(status) });
+        }
+        let stopped = self.0.iter().filter_map(|rank| rank.ended.as_ref()).find_map(interruption);
+        Ok(stopped.map_or(Status::Done, Status::Interrupted))
+    }
+
+    fn kill(&mut self) {
+        for rank in self.0.iter_mut().filter(|rank| rank.ended.is_none()) {
+            // It may have ended meanwhile.
+            let _gone = rank.child.kill();
+            let _gone = rank.child.wait();
+        }
+    }
+}
+
+/// The signal after which a rank saved its work and ended.
+fn interruption(status: &ExitStatus) -> Option<u8> {
+    let signal = status.code()?.checked_sub(128)?;
+    u8::try_from(signal).ok().filter(|signal| *signal > 0)
+}
+
+fn how(status: &ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(status) {
+        return format!("signal {signal}");
+    }
+    status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
+}

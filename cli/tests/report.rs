@@ -1,0 +1,85 @@
+//! `report.md` and `loss.svg` of a run, at its end and on request.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Events of a run that was killed after step 3, went on from step 2, and ended.
+fn events() -> String {
+    let preset = golf_core::train::preset("nano", false).unwrap();
+    let config = golf_core::train::identity::canonical(&preset.model, &preset.recipe);
+    let start = format!(
+        r#"{{"schema_version":1,"event":"start","config_hash":"c0ffee","config":{config},"data":"d","parameters":20000,"backend":"cpu","version":"0.1.0","train_tokens":9,"ranks":2}}"#
+    );
+    let step = |n: u64, loss: f64, ms: f64| {
+        format!(
+            r#"{{"schema_version":1,"event":"step","step":{n},"iterations":4,"loss":{loss},"grad_norm":1.0,"lr_scale":1.0,"momentum":0.9,"tokens":64,"train_ms":{ms},"fake_quant":false}}"#
+        )
+    };
+    [
+        start.clone(),
+        step(1, 4.0, 10.0),
+        step(2, 3.5, 20.0),
+        step(3, 99.0, 25.0),
+        start,
+        r#"{"schema_version":1,"event":"resume","step":2,"train_ms":20.0,"path":"x"}"#.into(),
+        step(3, 3.0, 30.0),
+        step(4, 2.5, 40.0),
+        r#"{"schema_version":1,"event":"validation","step":4,"iterations":4,"loss":2.6,"bpb":1.9,"tokens":9,"bytes":20,"train_ms":40.0}"#.into(),
+        r#"{"schema_version":1,"event":"artifact","path":"a","bytes":12345,"content_hash":"ab12","weights":"ema","used":{"train":40.0,"calibrate":0.0,"quantize":5.0,"compress":5.0,"evaluate":0.0}}"#.into(),
+        r#"{"schema_version":1,"event":"final","loss":2.7,"bpb":2.0,"tokens":9,"bytes":20,"used":{"train":40.0,"calibrate":0.0,"quantize":5.0,"compress":5.0,"evaluate":30.0}}"#.into(),
+    ]
+    .join("\n")
+}
+
+fn report(folder: &Path, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_golf")).arg("report").arg(folder).args(more).output().unwrap()
+}
+
+#[test]
+fn a_report_says_what_the_events_say_and_counts_resumed_steps_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("metrics.jsonl"), events()).unwrap();
+    let receipt = folder.path().join("ttt.json");
+    let json = r#"{"run":{"method":"score-first"},"totals":{"val_bpb":1.8,"val_loss":2.4}}"#;
+    fs::write(&receipt, json).unwrap();
+    let output = report(folder.path(), &["--peak", "0.1", "--receipt", &receipt.display().to_string()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = fs::read_to_string(folder.path().join("report.md")).unwrap();
+    for part in [
+        "4 steps of 64 tokens on 2 rank(s) of `cpu`, resumed 1 times",
+        "12345 bytes = 0.012 MB",
+        "10.00 ms",
+        "6400 ",
+        "MFU",
+        "score-first test-time training",
+        "c0ffee",
+    ] {
+        assert!(page.contains(part), "`{part}` in:\n{page}");
+    }
+    let row = |line: &str| {
+        page.lines().any(|l| line.split(' ').all(|cell| l.split_whitespace().any(|c| c == cell)))
+    };
+    assert!(row("2.6000 1.9000") && row("2.7000 2.0000") && row("2.4000 1.8000"), "{page}");
+    assert!(row("train 0.0 50.0") && row("evaluate 0.0 37.5"), "{page}");
+    let svg = fs::read_to_string(folder.path().join("loss.svg")).unwrap();
+    let line = svg.split("points=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert_eq!(line.split(' ').count(), 4, "the step of the killed process is gone: {line}");
+    assert_eq!(svg.matches("<circle").count(), 1);
+}
+
+#[test]
+fn what_is_no_run_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |text: Option<&str>, message: &str| {
+        if let Some(text) = text {
+            fs::write(folder.path().join("metrics.jsonl"), text).unwrap();
+        }
+        let output = report(folder.path(), &[]);
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && log.contains(message), "{log}");
+    };
+    refused(None, "give the output folder of a run");
+    refused(Some(""), "tells of no step");
+    refused(Some("{\"event\":\"stop\"}\n{"), "line 2");
+}
