@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 
 skipped=()
 say() { printf '\n== %s\n' "$*"; }
+# shellcheck source=tests/nvrtc.sh
+. tests/nvrtc.sh
 skip() { skipped+=("$1"); printf 'skipped: %s\n' "$1"; }
 
 say "tools"
@@ -12,6 +14,8 @@ command -v cargo >/dev/null || { echo "error: cargo is missing; install Rust (ru
 # zstd's C sources need a compiler; a GPU backend needs a driver, and Mesa has one in software.
 packages=()
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
+# CUDA's kernels are checked without a GPU by a C++ compiler, and by NVIDIA's own, which tests/nvrtc.sh fetches.
+command -v c++ >/dev/null || packages+=(g++)
 compgen -G "/usr/share/vulkan/icd.d/*.json" >/dev/null || compgen -G "/etc/vulkan/icd.d/*.json" >/dev/null ||
     packages+=(mesa-vulkan-drivers libvulkan1)
 if [ "${#packages[@]}" -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -40,11 +44,22 @@ if [ ! -d ../shared/golden ]; then
     skip "no ../shared beside the project: only the committed fixtures were replayed, no public artifact was imported"
 fi
 if compgen -G "/usr/share/vulkan/icd.d/*.json" >/dev/null || compgen -G "/etc/vulkan/icd.d/*.json" >/dev/null; then
-    export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-cpu,wgpu}"
+    required=cpu,wgpu
 else
-    export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-cpu}"
+    required=cpu
     skip "no Vulkan driver (Debian: mesa-vulkan-drivers): nothing ran on the wgpu backend"
 fi
+if [ "$(uname -s)" = Linux ] && command -v c++ >/dev/null; then
+    required="$required,cuda-emulated"
+else
+    skip "no C++ compiler on Linux: CUDA's kernels were not emulated"
+fi
+if find_nvrtc; then
+    export REQUIRE_NVRTC=1
+else
+    skip "NVRTC could not be had: CUDA's kernels were not compiled for a GPU"
+fi
+export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-$required}"
 cargo test --workspace --no-fail-fast
 
 say "parsers under a fuzzer"

@@ -6,6 +6,7 @@ use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
 use golf_core::plan::PlanOptions;
 use golf_core::reference::Reference;
+use golf_cuda::Cuda;
 use golf_wgpu::{DeviceError, Switch, Wgpu, adapters};
 use pollster::block_on;
 use std::fmt;
@@ -23,11 +24,25 @@ pub enum Device {
     Reference,
     /// An adapter of wgpu by its number in `golf doctor`; 0 is the most capable.
     Wgpu(usize),
+    /// An NVIDIA GPU by the number that its driver gives it.
+    Cuda(usize),
+}
+
+/// Why a device did not open.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// An adapter of wgpu.
+    #[error(transparent)]
+    Wgpu(#[from] DeviceError),
+    /// An NVIDIA GPU.
+    #[error(transparent)]
+    Cuda(#[from] golf_cuda::DeviceError),
 }
 
 /// A device name that is none.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no device `{got}`: expected `auto`, `cpu`, `reference`, `wgpu` or `wgpu:N`")]
+#[error("no device `{got}`: expected `auto`, `cpu`, `reference`, `wgpu`, `wgpu:N`, `cuda` or `cuda:N`")]
 pub struct DeviceNameError {
     /// What was given.
     pub got: String,
@@ -45,9 +60,11 @@ impl FromStr for Device {
             "cpu" => Ok(Device::Cpu),
             "reference" => Ok(Device::Reference),
             "wgpu" => Ok(Device::Wgpu(0)),
+            "cuda" => Ok(Device::Cuda(0)),
             other => {
-                let number = other.strip_prefix("wgpu:").and_then(index).flatten();
-                number.map(Device::Wgpu).ok_or_else(wrong)
+                let numbered = |prefix| other.strip_prefix(prefix).and_then(index).flatten();
+                let wgpu = numbered("wgpu:").map(Device::Wgpu);
+                wgpu.or_else(|| numbered("cuda:").map(Device::Cuda)).ok_or_else(wrong)
             }
         }
     }
@@ -60,6 +77,7 @@ impl fmt::Display for Device {
             Device::Cpu => f.write_str("cpu"),
             Device::Reference => f.write_str("reference"),
             Device::Wgpu(index) => write!(f, "wgpu:{index}"),
+            Device::Cuda(index) => write!(f, "cuda:{index}"),
         }
     }
 }
@@ -109,13 +127,15 @@ pub struct Target {
     pub threads: Option<usize>,
     /// Fill what no kernel may read with NaN.
     pub poison: bool,
+    /// Seed of the roundings that the oracle adds to measure conditioning; other devices round by themselves.
+    pub noise: Option<u64>,
     /// Passes of the planner.
     pub plans: PlanOptions,
 }
 
 impl From<Device> for Target {
     fn from(device: Device) -> Self {
-        Self { device, threads: None, poison: false, plans: PlanOptions::default() }
+        Self { device, threads: None, poison: false, noise: None, plans: PlanOptions::default() }
     }
 }
 
@@ -137,21 +157,31 @@ impl Target {
         Ok(if self.poison { wgpu.with_poison() } else { wgpu })
     }
 
+    /// NVIDIA GPU number `index` with no states.
+    pub fn cuda(&self, index: usize) -> Result<Cuda, golf_cuda::DeviceError> {
+        let cuda = Cuda::open(index)?;
+        Ok(if self.poison { cuda.with_poison() } else { cuda })
+    }
+
     /// The device with no states.
-    pub fn open(&self) -> Result<Box<dyn Backend>, DeviceError> {
+    pub fn open(&self) -> Result<Box<dyn Backend>, OpenError> {
         Ok(self.open_with_switch()?.0)
     }
 
     /// The device with no states, and what can destroy it, if it is one that can be lost.
-    pub fn open_with_switch(&self) -> Result<(Box<dyn Backend>, Option<Switch>), DeviceError> {
+    pub fn open_with_switch(&self) -> Result<(Box<dyn Backend>, Option<Switch>), OpenError> {
         let backend: Box<dyn Backend> = match self.device.settled() {
             Device::Wgpu(index) => {
                 let wgpu = self.wgpu(index)?;
                 let switch = wgpu.switch();
                 return Ok((Box::new(wgpu), Some(switch)));
             }
-            Device::Reference if self.poison => Box::new(Reference::with_poison()),
-            Device::Reference => Box::new(Reference::new()),
+            Device::Cuda(index) => Box::new(self.cuda(index)?),
+            Device::Reference => Box::new(match (self.noise, self.poison) {
+                (Some(seed), _) => Reference::with_noise(seed),
+                (None, true) => Reference::with_poison(),
+                (None, false) => Reference::new(),
+            }),
             Device::Cpu | Device::Auto => Box::new(self.cpu()),
         };
         Ok((backend, None))
@@ -161,7 +191,7 @@ impl Target {
     pub fn host_threads(&self) -> Option<usize> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         match self.device {
-            Device::Wgpu(_) => None,
+            Device::Wgpu(_) | Device::Cuda(_) => None,
             Device::Reference => Some(1),
             Device::Cpu | Device::Auto => Some(self.threads.unwrap_or_else(cores)),
         }
@@ -174,18 +204,19 @@ mod tests {
 
     #[test]
     fn device_names_are_read_as_they_are_printed() {
-        for device in [Device::Auto, Device::Cpu, Device::Reference, Device::Wgpu(0), Device::Wgpu(12)] {
+        for device in [Device::Auto, Device::Cpu, Device::Reference, Device::Wgpu(12), Device::Cuda(3)] {
             assert_eq!(device.to_string().parse(), Ok(device));
         }
         assert_eq!("wgpu".parse(), Ok(Device::Wgpu(0)));
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
     }
 
     #[test]
     fn other_names_are_refused_with_the_choices() {
         let huge = format!("wgpu:{}0", usize::MAX);
-        for text in ["", "gpu", "CPU", "wgpu:", "wgpu:-1", "wgpu:+1", "wgpu:1x", "cuda", &huge] {
+        for text in ["", "gpu", "CPU", "wgpu:", "wgpu:-1", "wgpu:+1", "wgpu:1x", "cuda:", "cuda0", &huge] {
             let error = text.parse::<Device>().expect_err(text).to_string();
-            assert!(error.contains(&format!("`{text}`")) && error.contains("`wgpu:N`"), "{error}");
+            assert!(error.contains(&format!("`{text}`")) && error.contains("`cuda:N`"), "{error}");
         }
     }
 

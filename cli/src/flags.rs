@@ -8,7 +8,7 @@ use golf_core::plan::{Fusion, PlanOptions};
 #[derive(Args, Clone, Debug)]
 pub struct DeviceFlags {
     /// Executor: `auto` is the first GPU that opens, else the CPU; `golf doctor` lists what there is
-    #[arg(long, value_name = "auto|cpu|reference|wgpu[:N]", default_value_t = Device::Cpu)]
+    #[arg(long, value_name = "auto|cpu|reference|wgpu[:N]|cuda[:N]", default_value_t = Device::Cpu)]
     device: Device,
     /// Threads of the CPU (default: all cores)
     #[arg(long, value_parser = positive)]
@@ -24,7 +24,7 @@ impl DeviceFlags {
     /// What the flags come down to, `auto` settled.
     pub fn target(&self) -> Target {
         let Self { device, threads, poison, .. } = *self;
-        Target { device, threads, poison, plans: self.passes.options() }.settled()
+        Target { threads, poison, plans: self.passes.options(), ..Target::from(device) }.settled()
     }
 }
 
@@ -120,6 +120,9 @@ mod tests {
     #[test]
     fn a_wrong_device_names_the_choices() {
         let error = parse(&["--device", "gpu"]).err().expect("no such device").to_string();
-        assert!(error.contains("`auto`, `cpu`, `reference`, `wgpu` or `wgpu:N`"), "{error}");
+        assert!(
+            error.contains("`auto`, `cpu`, `reference`, `wgpu`, `wgpu:N`, `cuda` or `cuda:N`"),
+            "{error}"
+        );
     }
 }

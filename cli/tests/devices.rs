@@ -41,13 +41,35 @@ fn refusal(command: Command, code: i32) -> String {
     err
 }
 
+/// Rows of `golf doctor` of one kind.
+fn of_kind<'a>(devices: &'a [Value], kind: &'static str) -> impl Iterator<Item = &'a Value> {
+    devices.iter().filter(move |row| row["kind"] == kind)
+}
+
+#[test]
+fn doctor_says_what_there_is_of_cuda_or_what_is_missing() {
+    let report = json(golf(&["doctor", "--json"]));
+    for part in ["driver", "nvrtc"] {
+        let part = &report["cuda"][part];
+        assert!(
+            part["version"].is_string() || part["problem"].as_str().is_some_and(|p| p.contains("hint:")),
+            "{part}"
+        );
+    }
+    let gpus = of_kind(report["devices"].as_array().expect("a list"), "cuda").count();
+    if gpus == 0 {
+        let err = refusal(golf(&["bench", "--device", "cuda"]), 1);
+        assert!(err.contains("CUDA") && !err.contains("panicked"), "{err}");
+    }
+}
+
 #[test]
 fn doctor_lists_the_cpu_first_and_every_adapter_by_the_name_that_device_takes() {
     let report = json(golf(&["doctor", "--json"]));
     let devices = report["devices"].as_array().expect("a list");
     assert_eq!(devices[0]["device"], "cpu");
     assert!(devices[0]["threads"].as_u64() >= Some(1) && devices[0]["instructions"].is_string());
-    for (index, adapter) in devices[1..].iter().enumerate() {
+    for (index, adapter) in of_kind(devices, "wgpu").enumerate() {
         assert_eq!(adapter["device"], format!("wgpu:{index}"));
         let limits = adapter["limits"].as_array().expect("a list");
         assert!(limits.iter().any(|limit| limit["name"] == "maxStorageBufferBindingSize"));
@@ -68,7 +90,7 @@ fn doctor_lists_the_cpu_first_and_every_adapter_by_the_name_that_device_takes() 
 #[test]
 fn a_machine_without_adapters_is_no_error_and_says_what_to_do() {
     let report = json(without_adapters(&["doctor", "--json"]));
-    assert_eq!(report["devices"].as_array().map(Vec::len), Some(1));
+    assert_eq!(of_kind(report["devices"].as_array().expect("a list"), "wgpu").count(), 0);
     assert!(report["hints"][0].as_str().is_some_and(|hint| hint.contains("hint:")), "{report}");
     let err = refusal(without_adapters(&["plan", "trace", "baseline", "--device", "wgpu"]), 1);
     assert!(err.contains("no GPU adapter found") && err.contains("hint:"), "{err}");
@@ -88,12 +110,55 @@ fn auto_falls_back_to_the_cpu_and_says_why() {
 
 #[test]
 fn an_adapter_that_is_not_there_is_an_error_that_counts_those_that_are() {
-    let adapters = json(golf(&["doctor", "--json"]))["devices"].as_array().expect("a list").len() - 1;
+    let report = json(golf(&["doctor", "--json"]));
+    let adapters = of_kind(report["devices"].as_array().expect("a list"), "wgpu").count();
     let err = refusal(golf(&["plan", "trace", "baseline", "--device", "wgpu:99"]), 1);
     if adapters > 0 {
         assert!(err.contains(&format!("no GPU adapter 99: there are {adapters}")), "{err}");
     }
     assert!(err.contains("hint:"), "{err}");
+}
+
+/// A gradient of eight windows of a 27 M model takes gigabytes. On a software adapter, whose memory is the process's own, a
+/// limit of the process makes it run out.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_without_memory_left_is_an_error_that_names_what_did_not_fit() {
+    let adapters = pollster::block_on(golf_wgpu::adapters());
+    let Some(software) = adapters.iter().position(golf_wgpu::Adapter::is_software) else {
+        let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+        assert!(
+            !required.contains("wgpu") || !adapters.is_empty(),
+            "backend `wgpu` is required but unavailable"
+        );
+        eprintln!("skipped: no software adapter, and a hardware one does not run out on demand");
+        return;
+    };
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 1600000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_golf")]);
+    command.args(["plan", "trace", "pr549", "--phase", "gradient", "--window", "1024", "--rows", "8"]);
+    command.args(["-r", "1", "--device", &format!("wgpu:{software}")]);
+    let err = refusal(command, 1);
+    assert!(err.contains("is out of memory: slot ") && err.contains("of plan `pr549 gradient`"), "{err}");
+    assert!(err.contains("hint: score fewer tokens at once"), "{err}");
+}
+
+#[test]
+fn a_plan_beyond_the_devices_buffers_is_an_error_that_names_the_limit_the_need_and_what_there_is() {
+    if pollster::block_on(golf_wgpu::adapters()).is_empty() {
+        let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+        assert!(!required.contains("wgpu"), "backend `wgpu` is required but unavailable");
+        eprintln!("skipped: no GPU adapter");
+        return;
+    }
+    // The residual stream alone: 32,768 windows of 1024 tokens of 512 floats.
+    let args = ["plan", "trace", "baseline", "--window", "1024", "--rows", "32768", "--device", "wgpu"];
+    let err = refusal(golf(&args), 1);
+    assert!(
+        err.contains("is too small: ") && err.contains("`maxStorageBufferBindingSize`: needed "),
+        "{err}"
+    );
+    assert!(err.contains("available ") && err.contains("hint: "), "{err}");
 }
 
 #[test]
@@ -102,10 +167,10 @@ fn a_device_that_is_none_is_a_usage_error_with_the_choices() {
         [&["bench"][..], &["selftest", "--golden", "."], &["eval", "x", "--text", "x"], &["plan", "trace"]]
     {
         let err = refusal(golf(&[command, &["--device", "gpu"]].concat()), 2);
-        assert!(err.contains("`auto`, `cpu`, `reference`, `wgpu` or `wgpu:N`"), "{err}");
+        assert!(err.contains("`auto`, `cpu`, `reference`, `wgpu`, `wgpu:N`, `cuda` or `cuda:N`"), "{err}");
     }
     let err = refusal(golf(&["train", "--data", ".", "--device", "gpu"]), 1);
-    assert!(err.contains("`auto`, `cpu`, `reference`, `wgpu` or `wgpu:N`"), "{err}");
+    assert!(err.contains("`auto`, `cpu`, `reference`, `wgpu`, `wgpu:N`, `cuda` or `cuda:N`"), "{err}");
 }
 
 #[test]

@@ -75,12 +75,53 @@ impl Optimizer {
 
     /// `lr_scale[], mu[], bias1[], bias2[] → grad_norm[]` and the update of all states.
     pub fn update_graph(&self, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Graph, OpError> {
+        let squares = |graph: &mut Graph, name: &str| {
+            let grad = graph.state(&grad_name(name), TensorType::f32(&shapes[name]));
+            graph.apply(SumSquares, &[grad])
+        };
+        self.graph(shapes, squares, |_| true)
+    }
+
+    /// `→` the states `squares/p`, the sums of squares of the gradients of the parameters that are `owned`.
+    pub fn squares_graph(
+        &self,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        owned: impl Fn(&str) -> bool,
+    ) -> Result<Graph, OpError> {
+        let mut graph = Graph::new();
+        graph.scope("clip");
+        for name in self.parameters().iter().filter(|name| owned(name)) {
+            let grad = graph.state(&grad_name(name), TensorType::f32(&shapes[name]));
+            let state = graph.state(&squares_name(name), TensorType::f32(&[]));
+            let squares = graph.apply(SumSquares, &[grad])?;
+            graph.assign(state, squares);
+        }
+        Ok(graph)
+    }
+
+    /// [`Optimizer::update_graph`] for a rank that updates only the parameters that are `owned`: the norm is that of the
+    /// states `squares/p` of all parameters, added in the same order, so that it has the same bits.
+    pub fn owned_update_graph(
+        &self,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        owned: impl Fn(&str) -> bool,
+    ) -> Result<Graph, OpError> {
+        let squares =
+            |graph: &mut Graph, name: &str| Ok(graph.state(&squares_name(name), TensorType::f32(&[])));
+        self.graph(shapes, squares, owned)
+    }
+
+    fn graph(
+        &self,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        squares: impl Fn(&mut Graph, &str) -> Result<ValueId, OpError>,
+        owned: impl Fn(&str) -> bool,
+    ) -> Result<Graph, OpError> {
         let mut graph = Graph::new();
         graph.scope("clip");
         let mut sum: Option<ValueId> = None;
         for name in self.parameters() {
-            let grad = graph.state(&grad_name(&name), TensorType::f32(&shapes[&name]));
-            let squares = graph.apply(SumSquares, &[grad])?;
+            let squares = squares(&mut graph, &name)?;
             sum = Some(match sum {
                 Some(sum) => graph.apply(Add, &[sum, squares])?,
                 None => squares,
@@ -90,7 +131,7 @@ impl Optimizer {
         let clip = graph.push(ClipCoefficient { limit: self.clip }, &[sum])?;
         graph.output("grad_norm", clip[0]);
         for group in &self.groups {
-            for name in &group.params {
+            for name in group.params.iter().filter(|name| owned(name)) {
                 graph.scope(format!("update.{name}"));
                 group.append(&mut graph, name, &shapes[name], clip[1])?;
             }
@@ -140,6 +181,11 @@ pub fn moment_name(parameter: &str) -> String {
 /// Name of the state that holds a parameter's second moment.
 pub fn second_moment_name(parameter: &str) -> String {
     format!("v/{parameter}")
+}
+
+/// Name of the state that holds the sum of squares of a parameter's gradient, where ranks share it.
+pub fn squares_name(parameter: &str) -> String {
+    format!("squares/{parameter}")
 }
 
 /// Name of the state that holds a parameter's average.

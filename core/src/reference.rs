@@ -1,8 +1,11 @@
 //! The oracle: a plan interpreted step by step in f64, each op by its definition. Never optimized.
 
+mod noise;
+
 use crate::backend::{Backend, BackendError, ExecutableId, LocalFuture, check_inputs};
 use crate::plan::{Plan, SlotKind};
 use crate::tensor::{DType, Data, Tensor, TensorType};
+use noise::Noise;
 use std::collections::BTreeMap;
 
 /// The f64 interpreter.
@@ -11,6 +14,7 @@ pub struct Reference {
     states: BTreeMap<String, Tensor>,
     plans: Vec<(Plan, BTreeMap<String, Tensor>)>,
     poison: bool,
+    noise: Option<Noise>,
 }
 
 /// A tensor as the oracle computes it: floats in f64, everything else as it is.
@@ -39,6 +43,13 @@ impl Reference {
         Self { poison: true, ..Self::default() }
     }
 
+    /// Measures instead of computing: every number that an op reads is first off by one rounding of single precision, up or
+    /// down at random. How far results move between seeds is what single precision can tell of them (Monte Carlo
+    /// arithmetic, Parker 1997).
+    pub fn with_noise(seed: u64) -> Self {
+        Self { noise: Some(Noise::new(seed)), ..Self::default() }
+    }
+
     fn run(&mut self, index: usize, inputs: &[&Tensor]) -> BTreeMap<String, Tensor> {
         let plan = &self.plans[index].0;
         let mut slots: Vec<Option<Tensor>> = vec![None; plan.slots.len()];
@@ -49,6 +60,14 @@ impl Reference {
             slots[port.operand.slot] = Some(self.states[&port.name].clone());
         }
         for step in &plan.steps {
+            if let Some(noise) = &mut self.noise {
+                let mut read: Vec<usize> = step.inputs.iter().map(|operand| operand.slot).collect();
+                read.sort_unstable();
+                read.dedup();
+                for slot in read {
+                    noise.add(slots[slot].as_mut().expect("the planner places a value before its readers"));
+                }
+            }
             let pairs = step.op.def().in_place();
             let mut outputs: Vec<Tensor> = Vec::with_capacity(step.outputs.len());
             for (result, operand) in step.outputs.iter().enumerate() {

@@ -174,12 +174,7 @@ impl Gpu {
         let name = Some(adapter.info().name).filter(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| "the browser's adapter".to_owned());
         let limits = adapter.limits();
-        for (limit, needed, of) in NEEDED {
-            let available = of(&limits);
-            if available < needed {
-                return Err(DeviceError::TooSmall { adapter: name, limit, needed, available });
-            }
-        }
+        suffices(&name, &limits)?;
         let features = adapter.inner.features() & wanted();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("golf"),
@@ -233,6 +228,18 @@ impl Gpu {
     }
 }
 
+/// Whether an adapter with these limits runs every kernel.
+fn suffices(adapter: &str, limits: &wgpu::Limits) -> Result<(), DeviceError> {
+    let short = NEEDED.iter().find(|(_, needed, of)| of(limits) < *needed);
+    match short {
+        None => Ok(()),
+        Some(&(limit, needed, of)) => {
+            let available = of(limits);
+            Err(DeviceError::TooSmall { adapter: adapter.to_owned(), limit, needed, available })
+        }
+    }
+}
+
 /// WebGPU's defaults, but buffers as large as the adapter has them.
 fn requested(adapter: &wgpu::Limits) -> wgpu::Limits {
     wgpu::Limits {
@@ -244,4 +251,24 @@ fn requested(adapter: &wgpu::Limits) -> wgpu::Limits {
 
 fn keep_first(sink: &Mutex<Option<String>>, message: String) {
     sink.lock().expect("no holder of this lock panics").get_or_insert(message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webgpus_defaults_suffice() {
+        assert_eq!(suffices("any", &wgpu::Limits::default()), Ok(()));
+    }
+
+    /// OpenGL ES 3.1 and old phones: half the storage buffers.
+    #[test]
+    fn an_adapter_below_them_is_refused_with_the_limit_what_is_needed_and_what_is_there() {
+        let error =
+            suffices("an old phone", &wgpu::Limits::downlevel_defaults()).expect_err("it is too small");
+        let text =
+            "adapter `an old phone` is too small: `maxStorageBuffersPerShaderStage`: needed 8, available 4";
+        assert_eq!(error.to_string(), text);
+    }
 }

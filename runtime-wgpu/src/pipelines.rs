@@ -91,3 +91,51 @@ fn layout_entries(kernel: &Kernel) -> Vec<wgpu::BindGroupLayoutEntry> {
     });
     std::iter::once(params).chain(storage).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "struct Params { base: u32 } @group(0) @binding(0) var<uniform> params: Params;
+        @group(0) @binding(1) var<storage, read_write> y: array<f32>;";
+
+    /// Not WGSL, a type error, and a kernel that binds what it did not declare.
+    static REJECTED: [Kernel; 3] = [
+        Kernel { name: "no_wgsl", source: &["kernel void main() {}"], entry: "main", access: "w" },
+        Kernel {
+            name: "wrong_type",
+            source: &[HEAD, "@compute @workgroup_size(64) fn main() { y[0] = params.base; }"],
+            entry: "main",
+            access: "w",
+        },
+        Kernel {
+            name: "undeclared_buffer",
+            source: &[HEAD, "@compute @workgroup_size(64) fn main() { y[0] = f32(params.base); }"],
+            entry: "main",
+            access: "",
+        },
+    ];
+
+    #[test]
+    fn a_shader_that_the_driver_rejects_is_an_error_with_its_name_and_the_device_lives_on() {
+        let Ok(gpu) = pollster::block_on(Gpu::open(0)) else {
+            let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+            assert!(!required.contains("wgpu"), "backend `wgpu` is required but unavailable");
+            println!("SKIPPED: no GPU adapter");
+            return;
+        };
+        let mut pipelines = Pipelines::default();
+        for kernel in &REJECTED {
+            match pollster::block_on(pipelines.get(&gpu, kernel)).err() {
+                Some(BackendError::Kernel { kernel: name, message, .. }) => {
+                    assert_eq!(name, kernel.name);
+                    assert!(!message.is_empty());
+                }
+                other => panic!("`{}`: {other:?}", kernel.name),
+            }
+            assert_eq!(gpu.check(), Ok(()));
+        }
+        let fill = crate::kernels::fill(64, 0).kernel;
+        assert!(pollster::block_on(pipelines.get(&gpu, fill)).is_ok());
+    }
+}

@@ -3,6 +3,7 @@
 
 use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
+use golf_cuda::{Cuda, Device, Driver, Emulator, Order};
 use golf_wgpu::Wgpu;
 
 /// One backend.
@@ -19,6 +20,8 @@ pub struct Candidate {
 pub const CANDIDATES: &[Candidate] = &[
     Candidate { name: "cpu", unit: crate::tolerance::F32, make: cpu },
     Candidate { name: "wgpu", unit: crate::tolerance::F32, make: wgpu },
+    Candidate { name: "cuda", unit: crate::tolerance::F32, make: cuda },
+    Candidate { name: "cuda-emulated", unit: crate::tolerance::F32, make: cuda_emulated },
 ];
 
 fn cpu(poison: bool) -> Result<Box<dyn Backend>, String> {
@@ -30,6 +33,21 @@ fn cpu(poison: bool) -> Result<Box<dyn Backend>, String> {
 fn wgpu(poison: bool) -> Result<Box<dyn Backend>, String> {
     let wgpu = crate::run::wait(Wgpu::open(0)).map_err(|error| error.to_string())?;
     Ok(Box::new(if poison { wgpu.with_poison() } else { wgpu }))
+}
+
+/// The first NVIDIA GPU.
+fn cuda(poison: bool) -> Result<Box<dyn Backend>, String> {
+    Device::open(0).map(|device| over(device, poison)).map_err(|error| error.to_string())
+}
+
+/// CUDA's kernels on the host's C++ compiler: it shows their results, not their speed.
+fn cuda_emulated(poison: bool) -> Result<Box<dyn Backend>, String> {
+    Emulator::new(Order::Forwards).map(|device| over(device, poison)).map_err(|error| error.to_string())
+}
+
+fn over<D: Driver + 'static>(driver: D, poison: bool) -> Box<dyn Backend> {
+    let cuda = Cuda::over(driver);
+    Box::new(if poison { cuda.with_poison() } else { cuda })
 }
 
 /// The backends that this machine has, poisoned. Panics when a required one is missing or unknown.

@@ -40,7 +40,7 @@ fn artifact(bytes: &[u8]) {
 
 fn codec(bytes: &[u8]) {
     let Some((&[id, raw_len], stream)) = bytes.split_first_chunk::<2>() else { return };
-    let Ok(codec) = Codec::from_id(id % 4) else { return };
+    let Ok(codec) = Codec::from_id(id % Codec::ALL.len() as u8) else { return };
     let raw_len = usize::from(raw_len) * 64;
     if let Ok(raw) = decode(codec, stream, raw_len, &CodecLimits::default()) {
         assert_eq!(raw.len(), raw_len, "a stream decodes to its declared length");

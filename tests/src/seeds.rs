@@ -3,7 +3,7 @@
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use golf_core::artifact::{Artifact, ArtifactTensor, Provenance, TensorData};
-use golf_core::codec::encode_best_of_each;
+use golf_core::codec::{Codec, Symbols, encode, encode_symbols};
 use golf_core::data::shard;
 use golf_core::model::ModelConfig;
 use golf_core::tokenizer::{Tokenizer, train_bpe};
@@ -25,12 +25,15 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         ("tokenizer_compact", "trained".to_owned(), tokenizer.to_compact()),
         ("tokenizer_model", "sentencepiece".to_owned(), sentencepiece_model()),
     ];
+    // The parser takes the codec and the length in units of 64 from the first two bytes.
     let raw: Vec<u8> = (0..640u32).map(|i| (i * i % 23) as u8).collect();
-    for (index, (codec, bytes)) in encode_best_of_each(&[raw]).into_iter().enumerate() {
-        let mut seed = vec![codec as u8, 10];
-        seed.extend(bytes);
-        seeds.push(("codec", format!("{}_{index}", codec.name()), seed));
+    let seed = |codec: Codec, bytes: Vec<u8>| [vec![codec as u8, 10], bytes].concat();
+    for codec in Codec::ALL {
+        let bytes = encode(codec, &raw).expect("every codec has an encoder here");
+        seeds.push(("codec", codec.name().to_owned(), seed(codec, bytes)));
     }
+    let symbols = Symbols { bits: 5, matrices: &[(10, 24), (10, 24), (4, 40)], bytes: &raw };
+    seeds.push(("codec", "mixer_matrices".to_owned(), seed(Codec::Mixer, encode_symbols(symbols))));
     seeds
 }
 

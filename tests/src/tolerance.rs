@@ -5,6 +5,9 @@ use golf_core::tensor::{Data, Tensor};
 /// Unit roundoff of f32 arithmetic.
 pub const F32: f64 = 1.0 / (1u64 << 24) as f64;
 
+/// Unit roundoff of bf16 operands.
+pub const BF16: f64 = 1.0 / (1u64 << 9) as f64;
+
 /// Largest allowed difference from `want`, one entry of a result whose root mean square is `rms`.
 ///
 /// An entry is a sum of up to `terms` rounded terms. Rounding errors add up like a random walk, in the scale of the

@@ -263,40 +263,21 @@ fn outcome(damaged: &Damaged, device: Device, quantity: &str) -> (bool, usize, S
 }
 
 #[test]
-fn a_limit_follows_the_oracles_own_loss_up_to_a_bound_and_says_so() {
-    // Off by this much, the oracle's own loss as recorded, whether that passes, and whether the limit was raised.
-    for (off, record, passes, raised) in [
-        (2e-5, Some(1e-5), true, true),
-        (2e-5, Some(1e-7), false, false),
-        (2e-5, None, false, false),
-        (2e-4, Some(1e3), false, true),
-        (0.0, Some(1e3), true, false),
-        (0.0, None, true, false),
-    ] {
+fn a_wrong_number_is_a_miss_whatever_the_fixture_says_of_single_precision() {
+    for lost in [0.0, 1e3] {
         let mut damaged = Damaged::new("one_layer");
-        damaged.json["loss"] = json!(damaged.json["loss"].as_f64().expect("a number") + off);
-        match record {
-            Some(lost) => damaged.json["float32_deviation"]["loss_abs"] = json!(lost),
-            None => {
-                damaged.json.as_object_mut().expect("an object").retain(|key, _| key != "float32_deviation")
-            }
+        damaged.json["loss"] = json!(damaged.json["loss"].as_f64().expect("a number") + 2e-5);
+        damaged.json["float32_deviation"]["loss_abs"] = json!(lost);
+        for device in [Device::Cpu, Device::Reference] {
+            let (ok, raised, text) = outcome(&damaged, device, "loss");
+            assert_eq!((ok, raised), (false, 0), "{text}");
         }
-        let (ok, count, text) = outcome(&damaged, Device::Cpu, "loss");
-        assert_eq!((ok, count), (passes, usize::from(raised)), "off {off}, record {record:?}\n{text}");
-        assert_eq!(text.contains("raised: 1 comparisons"), raised, "{text}");
-        let (ok, count, text) = outcome(&damaged, Device::Reference, "loss");
-        assert_eq!((ok, count), (off == 0.0, 0), "a record is of single precision\n{text}");
     }
-}
-
-#[test]
-fn a_record_cannot_switch_the_check_of_adapted_parameters_off() {
-    for (tensor, quantity) in [("ttt.final.sample", "ttt.final.sample"), ("ttt.digest", "ttt.digest")] {
+    for quantity in ["ttt.final.sample", "ttt.digest"] {
         let mut damaged = Damaged::new("one_layer");
-        damaged.json["float32_deviation"]["ttt_final_update_worst_rel_l2"] = json!(1e3);
-        damaged.nudge(tensor);
-        let (ok, raised, text) = outcome(&damaged, Device::Cpu, quantity);
-        assert!(!ok && raised == 1, "{text}");
+        damaged.nudge(quantity);
+        let (ok, _, text) = outcome(&damaged, Device::Cpu, quantity);
+        assert!(!ok, "{text}");
     }
 }
 

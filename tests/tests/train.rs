@@ -1,5 +1,6 @@
 //! Training steps against their definitions, on the oracle: accumulation, averages, the quantization switch, failures.
 
+use golf_core::collective::Alone;
 use golf_core::data::{TokenStream, shard};
 use golf_core::model::{ModelConfig, parameters};
 use golf_core::optim::average_name;
@@ -7,6 +8,7 @@ use golf_core::reference::Reference;
 use golf_core::tensor::Tensor;
 use golf_core::train::finish::Source;
 use golf_core::train::recipe::{EmaStart, Qat};
+use golf_core::train::share::Reduction;
 use golf_core::train::trainer::{Progress, Trainer};
 use golf_core::train::{NonFinite, Recipe, TrainError, preset};
 use std::collections::BTreeMap;
@@ -30,7 +32,9 @@ fn train(model: &ModelConfig, recipe: &Recipe, steps: usize) -> (BTreeMap<String
     let mut stream = stream(&folder);
     let mut backend = Reference::new();
     pollster::block_on(async {
-        let mut trainer = Trainer::new(&mut backend, model, recipe).await.expect("the model compiles");
+        let mut alone = Alone::new(&mut backend);
+        let mut trainer =
+            Trainer::new(&mut alone, model, recipe, Reduction::Once).await.expect("the model compiles");
         let mut losses = Vec::new();
         for _ in 0..steps {
             losses.push(trainer.step(&mut stream, 0.0).await.expect("a step").loss);
@@ -115,7 +119,9 @@ fn late_quantization_changes_the_gradients_and_restarts_the_average() {
     let recipe = Recipe { qat_threshold: 0.7, iterations: 10, warmdown_iters: 10, ..base.clone() };
     let mut began = Vec::new();
     let averages = pollster::block_on(async {
-        let mut trainer = Trainer::new(&mut backend, &model, &recipe).await.expect("the model compiles");
+        let mut alone = Alone::new(&mut backend);
+        let mut trainer =
+            Trainer::new(&mut alone, &model, &recipe, Reduction::Once).await.expect("the model compiles");
         for _ in 0..5 {
             let report = trainer.step(&mut stream, 0.0).await.expect("a step");
             began.extend(report.fake_quant_began.then_some(report.step));
@@ -154,7 +160,9 @@ fn a_divergence_names_the_first_tensor_that_is_not_finite() {
     let mut stream = stream(&folder);
     let mut backend = Reference::new();
     pollster::block_on(async {
-        let mut trainer = Trainer::new(&mut backend, &model, &base).await.expect("the model compiles");
+        let mut alone = Alone::new(&mut backend);
+        let mut trainer =
+            Trainer::new(&mut alone, &model, &base, Reduction::Once).await.expect("the model compiles");
         trainer.step(&mut stream, 0.0).await.expect("a sound step");
         let name = "blocks.1.mlp.fc.weight";
         let mut values = trainer.backend().read_state(name).await.expect("a parameter").to_f64();

@@ -1,7 +1,10 @@
 //! The `golf` command: everything, by subcommand.
 
 use clap::{Parser, Subcommand};
-use golf_cli::cmd::{bench, doctor, eval, first_run, generate, import, inspect, plan, selftest, train};
+use golf_cli::cmd::{
+    bench, check, data, doctor, eval, export, first_run, generate, import, inspect, plan, quantize, selftest,
+    stats, submission, train,
+};
 use golf_cli::exit::finish;
 use std::process::ExitCode;
 
@@ -17,10 +20,16 @@ struct Cli {
 enum Command {
     /// Time scoring, generation, training steps, or single kernels
     Bench(Box<bench::BenchArgs>),
+    /// Judge a result by the challenge's rules: PASS, FAIL or CANNOT TELL, with evidence
+    Check(Box<check::CheckArgs>),
+    /// Look into training and validation data
+    Data(data::DataArgs),
     /// List the devices of this machine, and which kernels each would get
     Doctor(doctor::DoctorArgs),
     /// Score a model honestly (same as `golf-eval`)
     Eval(Box<eval::EvalArgs>),
+    /// Turn an artifact into safetensors or a torch file
+    Export(export::ExportArgs),
     /// Train, score and run a small model on a public-domain corpus, in a few minutes
     FirstRun(first_run::FirstRunArgs),
     /// Continue a prompt
@@ -31,8 +40,14 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Show, time or check the plan that a model runs
     Plan(Box<plan::PlanArgs>),
+    /// Fit weights into a number of bytes
+    Quantize(Box<quantize::QuantizeArgs>),
     /// Replay fixtures of an independent implementation
     Selftest(selftest::SelftestArgs),
+    /// Mean, spread and significance of several runs
+    Stats(stats::StatsArgs),
+    /// Write submission.json and README.md from receipts, if every check holds
+    Submission(Box<submission::SubmissionArgs>),
     /// Train a model (same as `golf-train`)
     Train(Box<train::TrainArgs>),
 }
@@ -41,14 +56,20 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     finish(|| match cli.command {
         Command::Bench(args) => bench::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::FirstRun(args) => first_run::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Selftest(args) => selftest::run(&args),
+        Command::Stats(args) => stats::run(&args),
+        Command::Submission(args) => submission::run(&args),
         Command::Train(args) => train::run(&args),
     })
 }

@@ -4,7 +4,7 @@
 //! windows do not overlap. The default window is the one that the artifact states, otherwise 1024. The run refuses (exit
 //! code 3) when the bytes charged are not those of the normalized text.
 
-mod input;
+pub(super) mod input;
 mod recovery;
 mod report;
 mod session;
@@ -243,13 +243,15 @@ pub fn run(args: &EvalArgs) -> Outcome {
         false => None,
     };
     let started = Instant::now();
-    let receipt = recovery::run(args, &target, &model, &stream, &options)?;
+    let recovery::Finished { receipt, resumed_at_chunk } =
+        recovery::run(args, &target, &model, &stream, &options)?;
     if let Some(path) = &args.receipt {
         let json = serde_json::to_string_pretty(&receipt)?;
         std::fs::write(path, json + "\n")
             .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
     }
-    let report = Report::new(&receipt, model.config(), without_ttt, started.elapsed());
+    let elapsed = started.elapsed();
+    let report = Report::new(&receipt, model.config(), without_ttt, elapsed, resumed_at_chunk);
     report.print(args.json)?;
     Ok(Status::Done)
 }

@@ -4,7 +4,7 @@
 //! configuration are checked in full before the first step.
 
 mod output;
-mod shards;
+pub(super) mod shards;
 mod signals;
 
 use crate::config::{self, Config, Given, Resolved};
@@ -84,7 +84,7 @@ struct Shortcuts {
     /// Steps (100), training time (60s) or never
     #[arg(long, value_name = "N|SECONDSs")]
     checkpoint_every: Option<String>,
-    /// auto, cpu, reference, wgpu or wgpu:N
+    /// auto, cpu, reference, wgpu[:N] or cuda[:N]
     #[arg(long)]
     device: Option<String>,
     /// Threads; 0 is all cores

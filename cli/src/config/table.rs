@@ -105,6 +105,10 @@ pub const SETTINGS: &[Setting] = &[
     row("recipe.passthrough_max_elements",   &[],                                "tensors up to this size stay fp16"),
     row("recipe.prune_fraction",             &["PRUNE_FRACTION"],                "smallest weights that become zero"),
     row("recipe.prune_above_elements",       &[],                                "matrices up to this size are not pruned"),
+    row("recipe.method",                     &[],                                "integers: nearest, gptq, gptq_s585, gptq_s1216, output_ratio"),
+    row("recipe.calibration_rows",           &[],                                "rows of training text that it is calibrated on"),
+    row("recipe.calibration_reserve_seconds", &[],                               "training time left to calibration, inside the cap"),
+    row("recipe.target_bytes",               &["TARGET_BYTES"],                  "prune the artifact down to so many bytes; 0 is off"),
     row("recipe.ttt_order",                  &[],                                "test-time training: score_first or train_then_score"),
     row("recipe.ttt_optimizer",              &[],                                "its optimizer: sgd or adamw"),
     row("recipe.ttt_lr",                     &["TTT_LR"],                        "its rate"),
@@ -123,7 +127,7 @@ pub const SETTINGS: &[Setting] = &[
     row("run.val_loss_every",                &["VAL_LOSS_EVERY"],                "steps between validations; 0 is only at the end"),
     row("run.val_tokens",                    &["VAL_TOKENS"],                    "validation tokens at most; 0 is all"),
     row("run.train_log_every",               &["TRAIN_LOG_EVERY"],               "steps between log lines"),
-    row("run.device",                        &["DEVICE"],                        "auto, cpu, reference, wgpu or wgpu:N"),
+    row("run.device",                        &["DEVICE"],                        "auto, cpu, reference, wgpu[:N] or cuda[:N]"),
     row("run.threads",                       &["THREADS"],                       "threads; 0 is all cores"),
 ];
 

@@ -101,7 +101,7 @@ pub enum Fault {
     Op(#[from] OpError),
     /// The device does not open.
     #[error(transparent)]
-    Device(#[from] golf_wgpu::DeviceError),
+    Device(#[from] crate::device::OpenError),
     /// The backend refused.
     #[error(transparent)]
     Backend(#[from] BackendError),

@@ -6,12 +6,12 @@
 
 mod adaptation;
 mod case;
+mod conditioning;
 mod export;
 mod fake_quant;
 mod fault;
 mod fixture;
 mod forward;
-mod oracle_loss;
 mod quantized;
 mod report;
 mod session;
@@ -67,6 +67,7 @@ pub fn run(folder: &Path, device: impl Into<Target>) -> Result<Report, Fault> {
 fn replay(fixture: &Fixture, folder: &Path, device: Target, report: &mut CaseReport) {
     if fixture.json().find("config").is_some() {
         case::replay(fixture, device, report);
+        conditioning::judge_misses(fixture, report);
     } else {
         unit::replay(fixture, folder, device, report);
     }

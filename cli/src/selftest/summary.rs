@@ -7,7 +7,7 @@
 use super::fault::Fault;
 use super::fixture::Fixture;
 use super::report::CaseReport;
-use super::tolerance::{Measure, Precision, Quantity, distance, nan_max, norm, raised_within, ratio};
+use super::tolerance::{Measure, Precision, Quantity, distance, nan_max, norm, ratio};
 use std::collections::BTreeMap;
 
 /// Numbers of a digest.
@@ -102,7 +102,6 @@ impl Summaries<'_> {
         &self,
         report: &mut CaseReport,
         key: &str,
-        oracle_loss: Option<f64>,
         got: &BTreeMap<String, Vec<f64>>,
     ) -> Result<(), Fault> {
         let digests = self.digests(&format!("{key}.digest"), None)?;
@@ -112,9 +111,9 @@ impl Summaries<'_> {
             let grad = &got[name];
             let error = digest_error(grad, &digests[i * DIGEST..][..DIGEST], false);
             let deviation = ratio(error, norm(grad));
-            report.judge(&format!("{key}.digest"), measure, deviation, limit, oracle_loss, name);
+            report.record(&format!("{key}.digest"), measure, deviation, limit, name);
             let deviation = measure.deviation(&sample(grad, width), &samples[i * width..][..width]);
-            report.judge(&format!("{key}.sample"), measure, deviation, limit, oracle_loss, name);
+            report.record(&format!("{key}.sample"), measure, deviation, limit, name);
         }
         Ok(())
     }
@@ -125,7 +124,6 @@ impl Summaries<'_> {
         report: &mut CaseReport,
         key: &str,
         steps: usize,
-        oracle_loss: Option<f64>,
         initial: impl Fn(&str) -> Vec<f64>,
         got: &BTreeMap<String, Vec<f64>>,
     ) -> Result<(), Fault> {
@@ -138,13 +136,13 @@ impl Summaries<'_> {
             let (before, after) = (initial(name), &got[name]);
             let expected = &digests[i * DIGEST..][..DIGEST];
             let deviation = digest_change(&before, after, expected, resolution, limit);
-            report.judge(&format!("{key}.digest"), measure, deviation, limit, oracle_loss, name);
+            report.record(&format!("{key}.digest"), measure, deviation, limit, name);
             let expected = &samples[i * width..][..width];
             let (before, after) = (sample(&before, width), sample(after, width));
             let (error, change) = (distance(&after, expected), distance(expected, &before));
             let stored = resolution + HALF_ULP;
             let deviation = of_change(error, change, norm(expected), stored, limit);
-            report.judge(&format!("{key}.sample"), measure, deviation, limit, oracle_loss, name);
+            report.record(&format!("{key}.sample"), measure, deviation, limit, name);
         }
         Ok(())
     }
@@ -155,7 +153,6 @@ impl Summaries<'_> {
         report: &mut CaseReport,
         key: &str,
         [chunk, chunks]: [usize; 2],
-        oracle_loss: Option<f64>,
         initial: impl Fn(&str) -> Vec<f64>,
         got: &BTreeMap<String, Vec<f64>>,
     ) -> Result<(), Fault> {
@@ -163,15 +160,21 @@ impl Summaries<'_> {
         let (measure, limit) = Quantity::AdaptedDigest.rule(report.precision());
         for (i, name) in self.order.iter().enumerate() {
             let expected = &digests[(chunk * self.order.len() + i) * DIGEST..][..DIGEST];
-            let (before, after) = (initial(name), &got[name]);
-            let of_change = |resolution| digest_change(&before, after, expected, resolution, limit);
+            let after = &got[name];
             let deviation = match measure {
-                Measure::OfChange => of_change(resolution(report.precision(), chunk + 1)),
+                Measure::OfChange => {
+                    let resolution = resolution(report.precision(), chunk + 1);
+                    digest_change(&initial(name), after, expected, resolution, limit)
+                }
                 _ => ratio(digest_error(after, expected, true), maximum(after)),
             };
-            let at = format!("{name} chunk {chunk}");
-            let label = format!("{key}.digest");
-            judge_adapted(report, &label, [deviation, of_change(0.0)], (measure, limit), oracle_loss, &at);
+            report.record(
+                &format!("{key}.digest"),
+                measure,
+                deviation,
+                limit,
+                &format!("{name} chunk {chunk}"),
+            );
         }
         Ok(())
     }
@@ -181,41 +184,16 @@ impl Summaries<'_> {
         &self,
         report: &mut CaseReport,
         key: &str,
-        oracle_loss: Option<f64>,
-        initial: impl Fn(&str) -> Vec<f64>,
         got: &BTreeMap<String, Vec<f64>>,
     ) -> Result<(), Fault> {
         let (width, samples) = self.samples(key)?;
         let (measure, limit) = Quantity::Adapted.rule(report.precision());
         for (i, name) in self.order.iter().enumerate() {
             let expected = &samples[i * width..][..width];
-            let (after, sampled) = (&got[name], sample(&got[name], width));
-            let error = Measure::Absolute.deviation(&sampled, expected);
-            let of_change = ratio(distance(&sampled, expected), distance(after, &initial(name)));
-            let deviation = ratio(error, maximum(after));
-            judge_adapted(report, key, [deviation, of_change], (measure, limit), oracle_loss, name);
+            let error = Measure::Absolute.deviation(&sample(&got[name], width), expected);
+            report.record(key, measure, ratio(error, maximum(&got[name])), limit, name);
         }
         Ok(())
-    }
-}
-
-/// Files the deviation of an adapted parameter. The suggested limit is a part of the parameter's maximum, the oracle's
-/// record a part of its change: one that is beyond the former is judged by `of_change`, under the raised limit of the
-/// change, which is never wider than what is allowed of the change after updates in training.
-fn judge_adapted(
-    report: &mut CaseReport,
-    label: &str,
-    [deviation, of_change]: [f64; 2],
-    (measure, limit): (Measure, f64),
-    oracle_loss: Option<f64>,
-    at: &str,
-) {
-    let (_, most) = Quantity::ParameterChange.rule(report.precision());
-    let raised = raised_within(0.0, oracle_loss, most);
-    if report.precision() == Precision::F32 && deviation > limit && raised > 0.0 {
-        report.record_raised(label, Measure::OfChange, of_change, raised, at);
-    } else {
-        report.record(label, measure, deviation, limit, at);
     }
 }
 

@@ -81,8 +81,7 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
         let (loss, norm) = run.step(step)?;
         let quantity = if step == 0 { Quantity::Loss } else { Quantity::LaterLoss };
         let at = format!("step {}", step + 1);
-        let lost = case.oracle_loss.step_loss(step);
-        report.compare_beside("step.losses", quantity, lost, &at, &[loss], &losses[step..=step]);
+        report.compare("step.losses", quantity, &at, &[loss], &losses[step..=step]);
         report.compare("step.grad_norms", Quantity::GradientNorm, &at, &[norm], &norms[step..=step]);
         got_losses.push(loss);
         got_norms.push(norm);
@@ -90,25 +89,17 @@ pub fn replay(case: &Case<'_>, node: &Node<'_>, report: &mut CaseReport) -> Resu
         if case.fixture.has(&format!("{key}.digest")) {
             let states = run.states(|name| name.to_owned())?;
             report.attempt(&key, |report| {
-                let lost = case.oracle_loss.step_update(step + 1);
-                summaries.changes(report, &key, step + 1, lost, |name| case.initial(name), &states)
+                summaries.changes(report, &key, step + 1, |name| case.initial(name), &states)
             });
         }
     }
-    report.compare_beside(
-        "training.losses",
-        Quantity::LaterLoss,
-        case.oracle_loss.step_losses(),
-        "json",
-        &got_losses,
-        &node.get::<Vec<f64>>("losses")?,
-    );
+    let losses: Vec<f64> = node.get("losses")?;
+    report.compare("training.losses", Quantity::LaterLoss, "json", &got_losses, &losses);
     let norms: Vec<f64> = node.get("grad_norms")?;
     report.compare("training.grad_norms", Quantity::GradientNorm, "json", &got_norms, &norms);
     let key = format!("average{steps}");
     let averages = run.states(average_name)?;
-    let lost = case.oracle_loss.average();
-    summaries.changes(report, &key, steps, lost, |name| case.initial(name), &averages)
+    summaries.changes(report, &key, steps, |name| case.initial(name), &averages)
 }
 
 impl Recipe {

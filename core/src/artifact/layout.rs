@@ -1,4 +1,4 @@
-//! The bytes of an artifact file, version 1.0: the one place that states them.
+//! The bytes of an artifact file, version 1.1: the one place that states them.
 //!
 //! All integers are little-endian and unsigned. Nothing is aligned, nothing is padded: a file is its header, its
 //! section table, the sections' stored bytes back to back in table order, and a digest.
@@ -7,7 +7,7 @@
 //! offset  size  header
 //!      0     8  magic: 89 47 4C 46 0D 0A 1A 0A
 //!      8     2  major version: 1; a reader refuses any other
-//!     10     2  minor version: 0; a reader accepts any
+//!     10     2  minor version: 1; a reader accepts any (1 brought codec 4)
 //!     12     1  byte order: 1, little-endian
 //!     13     1  revision of the encoders that compressed the sections, 0 for none; any value, for information
 //!     14     2  number of sections, S
@@ -21,7 +21,7 @@
 //!
 //! offset  size  entry of the section table
 //!      0     1  kind
-//!      1     1  codec of the stored bytes: 0 store, 1 zstd, 2 lzma, 3 brotli (see `golf_core::codec`)
+//!      1     1  codec of the stored bytes: 0 store, 1 zstd, 2 lzma, 3 brotli, 4 mixer (see `golf_core::codec`)
 //!      2     1  detail: bits per symbol for kind 16, otherwise 0
 //!      3     1  flags: bit 0 required, bit 1 column order (kind 16 only), others 0
 //!      4     4  raw bytes, after decompression
@@ -72,8 +72,10 @@
 //!
 //! **Canonical bytes.** A writer gives one artifact one encoding per encoder revision: symbols sections gather the
 //! tensors of one bit width whose names agree once the components made of digits are dropped (one role over all
-//! layers), sorted by that name and width; columns if and only if the order-0 entropies of blocks of 1,024 symbols
-//! add up to less than for rows; every section under the codec with the smallest result, the lowest id among equals.
+//! layers), sorted by that name and width. A symbols section runs by rows under codec 4 unless it has 4,096 symbols or
+//! fewer, or Zstandard's level 3 (long matches, window 64 MiB) comes as low: then it is also tried under the codecs 0 to 3, by
+//! columns if and only if the order-0 entropies of blocks of 1,024 symbols add up to less than for rows. Of the results
+//! tried, and for any other section of those of the codecs 0 to 3, the smallest is kept, the lowest id among equals.
 //! No time stamps, no host names. A reader accepts any grouping, order and codec, but refuses JSON that is not what
 //! this writer would print.
 //!
@@ -87,7 +89,7 @@ pub const MAGIC: [u8; 8] = [0x89, b'G', b'L', b'F', 0x0d, 0x0a, 0x1a, 0x0a];
 /// The major version that this code reads and writes.
 pub const MAJOR: u16 = 1;
 /// The minor version that this code writes.
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 /// Mark of the only byte order.
 pub const LITTLE_ENDIAN: u8 = 1;
 /// Bytes of the header.

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use crate::quant::pack;
+use crate::quant::{Exported, Scales, pack};
 use crate::tensor::{DType, Data, Tensor, TensorType};
 
 use super::error::ArtifactError;
@@ -39,6 +39,22 @@ pub struct ArtifactTensor {
 }
 
 impl ArtifactTensor {
+    /// What an exporter made of a parameter. Artifacts quantize matrices only, so anything else that was quantized is kept
+    /// as the f32 values that it stands for.
+    pub fn from_exported(name: String, shape: Vec<usize>, exported: Exported) -> Self {
+        let data = match exported {
+            Exported::F32(values) => TensorData::F32(values),
+            Exported::F16(values) => TensorData::F16(values),
+            Exported::Quantized(scheme, quantized) => match quantized.scales {
+                Scales::PerRow(scales) => {
+                    TensorData::Quantized { bits: scheme.bits(), q: quantized.q, scales }
+                }
+                Scales::Half(_) | Scales::Single(_) => TensorData::F32(quantized.dequantize()),
+            },
+        };
+        Self { name, shape, data }
+    }
+
     /// The weights in f32; quantized ones are `q · scale`.
     pub fn to_f32(&self) -> Tensor {
         let values = match &self.data {

@@ -10,7 +10,7 @@ use zstd::zstd_safe::CParameter;
 use super::Codec;
 
 /// See [`super::ENCODER_REVISION`].
-pub(super) const REVISION: u8 = 1;
+pub(super) const REVISION: u8 = 2;
 /// Level of Zstandard: the highest.
 const ZSTD_LEVEL: i32 = 22;
 /// Window of Zstandard, log2: what every reader must accept (RFC 8878 recommends supporting 8 MiB).
@@ -37,9 +37,28 @@ pub(super) fn candidates(raw: &[u8]) -> Vec<(Codec, Vec<u8>)> {
     ENCODERS.into_par_iter().map(|(codec, encode)| (codec, encode(raw))).collect()
 }
 
-/// [`super::encode_best`] of every stream, on all cores; the order is kept.
-pub(super) fn best_of_each(raw: &[Vec<u8>]) -> Vec<(Codec, Vec<u8>)> {
-    raw.par_iter().map(|stream| super::encode_best(stream)).collect()
+/// Level of the fast pass that guesses what the strong ones can do.
+const PROBE_LEVEL: i32 = 3;
+
+/// Streams up to so many bytes are tried with everything: it takes no time.
+const SMALL: usize = 4096;
+/// Window of the fast pass, log2: as far as any of the codecs looks back.
+const PROBE_WINDOW_LOG: u32 = 26;
+
+/// See [`super::may_beat`].
+pub(super) fn may_beat(raw: &[u8], rival: usize) -> bool {
+    if raw.len() <= SMALL {
+        return true;
+    }
+    let mut probe = zstd::bulk::Compressor::new(PROBE_LEVEL).expect(IN_MEMORY);
+    let far = [CParameter::EnableLongDistanceMatching(true), CParameter::WindowLog(PROBE_WINDOW_LOG)];
+    far.into_iter().for_each(|parameter| probe.set_parameter(parameter).expect("26 is a valid window log"));
+    probe.compress(raw).expect(IN_MEMORY).len() <= rival
+}
+
+/// See [`super::on_all_cores`].
+pub(super) fn on_all_cores<T: Sync, U: Send>(items: &[T], job: impl Fn(&T) -> U + Sync) -> Vec<U> {
+    items.par_iter().map(|item| job(item)).collect()
 }
 
 fn zstd(raw: &[u8]) -> Vec<u8> {

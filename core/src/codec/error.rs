@@ -7,7 +7,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum CodecError {
     /// No codec has this id.
-    #[error("codec {id}: expected one of 0..=3\nhint: the file may come from a newer version")]
+    #[error("codec {id}: expected one of 0..=4\nhint: the file may come from a newer version")]
     Unknown {
         /// The id found.
         id: u8,
@@ -63,6 +63,22 @@ pub enum CodecError {
     #[error("brotli stream: damaged at byte {offset}")]
     Brotli {
         /// Bytes of the stream consumed before the decoder gave up.
+        offset: usize,
+    },
+    /// The stream ends before its last symbol.
+    #[error("{codec} stream: expected more than its {len} bytes")]
+    Ended {
+        /// Codec.
+        codec: &'static str,
+        /// Bytes there.
+        len: usize,
+    },
+    /// The stream's header holds a number that is no shape, or not in its shortest form.
+    #[error("{codec} stream: damaged shapes at byte {offset}")]
+    Shape {
+        /// Codec.
+        codec: &'static str,
+        /// Offset in the stream.
         offset: usize,
     },
 }

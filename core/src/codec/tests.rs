@@ -10,10 +10,7 @@ fn limits() -> CodecLimits {
 
 /// `raw` under one given codec.
 fn encode_with(codec: Codec, raw: &[u8]) -> Vec<u8> {
-    match codec {
-        Codec::Store => raw.to_vec(),
-        _ => encode::ENCODERS.iter().find(|(c, _)| *c == codec).expect("every codec has an encoder").1(raw),
-    }
+    encode(codec, raw).expect("every codec has an encoder here")
 }
 
 /// Bytes that look like quantized weights: a bell around 32.
@@ -51,7 +48,7 @@ proptest! {
     fn damaged_streams_never_panic_and_never_change_length(
         raw in prop::collection::vec(0u8..40, 1..600), at in any::<prop::sample::Index>(), flip in 1u8..=255
     ) {
-        for codec in [Codec::Zstd, Codec::Lzma, Codec::Brotli] {
+        for codec in [Codec::Zstd, Codec::Lzma, Codec::Brotli, Codec::Mixer] {
             let mut bytes = encode_with(codec, &raw);
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
@@ -119,7 +116,7 @@ fn a_wrong_length_is_refused_by_every_codec() {
 #[test]
 fn bytes_after_the_stream_are_refused_by_every_codec() {
     let raw = weights(4000, 1);
-    for codec in [Codec::Zstd, Codec::Lzma, Codec::Brotli] {
+    for codec in [Codec::Zstd, Codec::Lzma, Codec::Brotli, Codec::Mixer] {
         let mut bytes = encode_with(codec, &raw);
         bytes.push(0);
         let error = decode(codec, &bytes, raw.len(), &limits()).unwrap_err();
@@ -143,6 +140,17 @@ fn truncated_streams_are_refused_at_every_length() {
 }
 
 #[test]
+fn a_fast_pass_finds_the_streams_that_byte_codecs_win() {
+    let bell = weights(1 << 16, 9);
+    let matrices = [(256, 256)];
+    let mixed = encode_symbols(Symbols { bits: 6, matrices: &matrices, bytes: &bell }).len();
+    assert!(mixed < encode_best(&bell).1.len() && !may_beat(&bell, mixed));
+    let repeated: Vec<u8> = weights(1 << 12, 9).repeat(16);
+    let mixed = encode_symbols(Symbols { bits: 6, matrices: &matrices, bytes: &repeated }).len();
+    assert!(encode_best(&repeated).1.len() < mixed && may_beat(&repeated, mixed));
+}
+
+#[test]
 fn windows_beyond_the_limit_are_refused() {
     // Window descriptor 0xa8: exponent 21, 2 GiB; content size 300 in the two-byte form (minus 256).
     let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x40, 0xa8, 44, 0, 1, 0, 0];
@@ -159,5 +167,5 @@ fn ids_outside_the_table_are_refused() {
     for codec in Codec::ALL {
         assert_eq!(Codec::from_id(codec as u8).unwrap(), codec);
     }
-    assert!(matches!(Codec::from_id(4), Err(CodecError::Unknown { id: 4 })));
+    assert!(matches!(Codec::from_id(5), Err(CodecError::Unknown { id: 5 })));
 }

@@ -1,11 +1,13 @@
 //! Training data: token shards on disk, the stream over them, and their making from text.
 //!
 //! [`shard`] reads and writes one file, [`stream`] is the loader that training and resuming rest on, [`corpus`] makes
-//! shards and a [`manifest`] out of the [`documents`] of a text. Tokenizers are not known here: text becomes ids through a closure.
+//! shards and a [`manifest`] out of the [`documents`] of a text, [`audit`] finds what two sides share. Tokenizers are not known here: text becomes ids through a closure.
 //!
 //! Invariant: every shard is checked (header, length, and on request every id) before the first token is used, and a
 //! position in the stream determines everything that follows. Making a corpus is work for a native machine.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod audit;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod corpus;
 #[cfg(not(target_arch = "wasm32"))]

@@ -95,7 +95,8 @@ impl<'b> Engine<'b> {
         Ok(out)
     }
 
-    async fn nll(&mut self, window: Window, x: Vec<i32>, y: Vec<i32>) -> Result<Vec<f64>, EvalError> {
+    /// The nll in nats of every target `y` of rows of `x`, whatever the targets are.
+    pub async fn nll(&mut self, window: Window, x: Vec<i32>, y: Vec<i32>) -> Result<Vec<f64>, EvalError> {
         let executable = match self.score_plans.get(&window) {
             Some(executable) => *executable,
             None => {

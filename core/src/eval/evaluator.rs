@@ -33,7 +33,7 @@ use super::bpb::Totals;
 use super::coverage::{Coverage, CoverageError};
 use super::engine::Engine;
 use super::error::EvalError;
-use super::receipt::{ChunkRecord, Method, Receipt, RunRecord, first_link, link};
+use super::receipt::{ChunkRecord, Method, Receipt, RunRecord, commitment, first_link, link};
 use super::resume::{ResumeError, Snapshot};
 use super::stream::{EvalOptions, Stream, check, describe};
 use super::weights::ModelWeights;
@@ -201,9 +201,8 @@ impl<'b> Evaluator<'b> {
         self.pending = true;
         let nll = self.engine.score(&self.stream.tokens, &spans, self.plan.window()).await?;
         self.windows_done += spans.len();
-        let mut hash = Sha256::new();
-        nll.iter().for_each(|value| hash.update(value.to_le_bytes()));
-        Ok(Scored { owner: self.id, chunk, spans, nll, commitment: hash.finalize().into() })
+        let commitment = commitment(&nll);
+        Ok(Scored { owner: self.id, chunk, spans, nll, commitment })
     }
 
     /// Writes the chunk's record and adapts on it, where this evaluation adapts and the chunk is not the last. The rows

@@ -4,7 +4,7 @@
 //! [`Evaluator`] scores chunk by chunk and adapts only on what is already scored, [`receipt`] binds it all together and
 //! [`resume`] carries it over a restart. [`TrainThenScore`] is the illegal order of two published systems, always marked
 //! as such. [`Generator`] continues text, [`alternatives`] tells what else was likely, [`ScoredText`] is a text as a
-//! stream.
+//! stream. [`replay`](fn@replay) runs chunks of a receipt again, [`Scorer`] is what probes ask for scores.
 //!
 //! Everything here runs on any [`crate::backend::Backend`]; nothing knows files of text or artifacts.
 
@@ -17,7 +17,9 @@ mod error;
 mod evaluator;
 mod generate;
 pub mod receipt;
+mod replay;
 pub mod resume;
+mod scorer;
 mod stream;
 mod text;
 mod train_then_score;
@@ -35,7 +37,9 @@ pub use error::EvalError;
 pub use evaluator::{Evaluator, Scored};
 pub use generate::{Generator, Sampling, context_start};
 pub use receipt::{Marks, Method, Receipt, ReceiptError, Source};
+pub use replay::{ReplayError, ReplayedChunk, replay};
 pub use resume::{ResumeError, Snapshot, StateFileError};
+pub use scorer::{Scorer, WindowScorer};
 pub use stream::{EvalOptions, Stream};
 pub use text::{ScoredText, TextError};
 pub use train_then_score::{IllegalScored, TrainThenScore, TrainThenScoreOptions};

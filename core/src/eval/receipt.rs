@@ -211,6 +211,13 @@ fn hash_json<T: Serialize>(previous: &str, value: &T) -> String {
     hex(&Sha256::new().chain_update(previous).chain_update(json).finalize())
 }
 
+/// What a chunk's record says of its scores: SHA-256 of their bits in plan order.
+pub(super) fn commitment(nll: &[f64]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    nll.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    hash.finalize().into()
+}
+
 /// The link before the first chunk.
 pub(super) fn first_link(run: &RunRecord) -> String {
     hash_json("golf receipt 1", run)
@@ -262,30 +269,19 @@ impl Receipt {
         hash_json(&last, &(&self.totals, &self.coverage))
     }
 
-    /// Recomputes the chain, the sums and the proof. The first thing that does not add up is the error.
+    /// Recomputes the proof, the chain, the order and the sums. The first thing that does not add up is the error.
     pub fn verify(&self) -> Result<(), ReceiptError> {
-        if self.schema_version != SCHEMA_VERSION {
-            return Err(ReceiptError::Version { got: self.schema_version });
-        }
+        self.verify_coverage()?;
         self.verify_chain()?;
-        self.verify_weights()?;
-        self.verify_sums()?;
-        let illegal = self.run.method == Method::TrainThenScore;
-        if illegal != self.run.marks.illegal.is_some() {
-            return Err(ReceiptError::Marks { field: "illegal" });
-        }
-        let expected = self.computed_head();
-        if self.head == expected {
-            Ok(())
-        } else {
-            Err(ReceiptError::Head { expected, got: self.head.clone() })
-        }
+        self.verify_order()?;
+        self.verify_sums()
     }
 
-    fn verify_chain(&self) -> Result<(), ReceiptError> {
-        let expected = self.run.targets.div_ceil(self.run.chunk.max(1));
-        if self.chunks.len() != expected {
-            return Err(ReceiptError::Chunks { expected, got: self.chunks.len() });
+    /// Whether every hash binds what it stands for, from the description of the run to the head: nothing was edited
+    /// without making the chain anew.
+    pub fn verify_chain(&self) -> Result<(), ReceiptError> {
+        if self.schema_version != SCHEMA_VERSION {
+            return Err(ReceiptError::Version { got: self.schema_version });
         }
         let mut previous = first_link(&self.run);
         for (position, chunk) in self.chunks.iter().enumerate() {
@@ -298,10 +294,21 @@ impl Receipt {
             }
             previous = expected;
         }
-        Ok(())
+        let expected = self.computed_head();
+        if self.head == expected {
+            Ok(())
+        } else {
+            Err(ReceiptError::Head { expected, got: self.head.clone() })
+        }
     }
 
-    fn verify_weights(&self) -> Result<(), ReceiptError> {
+    /// Whether weights change only where the method lets them: after a chunk's scores, never between chunks, never on
+    /// the last; and whether an illegal method says that it is.
+    pub fn verify_order(&self) -> Result<(), ReceiptError> {
+        let illegal = self.run.method == Method::TrainThenScore;
+        if illegal != self.run.marks.illegal.is_some() {
+            return Err(ReceiptError::Marks { field: "illegal" });
+        }
         let moves = self.run.method == Method::ScoreFirst;
         for (position, chunk) in self.chunks.iter().enumerate() {
             let last = position + 1 == self.chunks.len();
@@ -322,34 +329,49 @@ impl Receipt {
         Ok(())
     }
 
-    fn verify_sums(&self) -> Result<(), ReceiptError> {
+    /// Whether there is a chunk for every stretch of the stream and every target was scored exactly once (at least once,
+    /// and marked so, under the published windows).
+    pub fn verify_coverage(&self) -> Result<(), ReceiptError> {
         let (run, coverage) = (&self.run, &self.coverage);
-        let totals = TotalsRecord::new(run, &self.chunks, coverage.duplicates);
-        let complete = hex(&Coverage::complete_sha256(run.targets));
-        let proofs = [
-            ("targets", coverage.targets == run.targets),
-            ("covered", coverage.covered == run.targets),
-            ("duplicates", run.marks.as_published || coverage.duplicates == 0),
-            ("bitmap_sha256", coverage.bitmap_sha256 == complete),
-        ];
-        if let Some((field, _)) = proofs.into_iter().find(|(_, holds)| !holds) {
-            return Err(ReceiptError::Coverage { field });
+        let expected = run.targets.div_ceil(run.chunk.max(1));
+        if self.chunks.len() != expected {
+            return Err(ReceiptError::Chunks { expected, got: self.chunks.len() });
         }
+        let tokens: u128 = self.chunks.iter().map(|chunk| u128::from(chunk.tokens)).sum();
+        let complete = || hex(&Coverage::complete_sha256(run.targets));
+        let fail = |field| Err(ReceiptError::Coverage { field });
+        if coverage.targets != run.targets {
+            return fail("targets");
+        }
+        if coverage.covered != run.targets {
+            return fail("covered");
+        }
+        if !run.marks.as_published && coverage.duplicates != 0 {
+            return fail("duplicates");
+        }
+        if tokens != coverage.covered as u128 + u128::from(coverage.duplicates) {
+            return fail("duplicates");
+        }
+        if run.marks.as_published == run.windows.rule.is_exact() {
+            return Err(ReceiptError::Marks { field: "as_published" });
+        }
+        if coverage.bitmap_sha256 == complete() { Ok(()) } else { fail("bitmap_sha256") }
+    }
+
+    /// Whether the totals are the sums of the chunks' records.
+    pub fn verify_sums(&self) -> Result<(), ReceiptError> {
+        let totals = TotalsRecord::new(&self.run, &self.chunks, self.coverage.duplicates);
         let bpb = |c: &ChunkRecord| c.bpb == bits_per_byte(c.nll, c.bytes);
         let sums = [
             ("tokens", totals.tokens == self.totals.tokens),
-            ("tokens", totals.tokens == coverage.covered as u64 + coverage.duplicates),
             ("bytes", totals.bytes == self.totals.bytes),
             ("nll", totals.nll == self.totals.nll),
             ("bpb", self.chunks.iter().all(bpb)),
             ("val_loss, val_bpb, bytes_per_token, raw_bpb", totals == self.totals),
         ];
-        if let Some((field, _)) = sums.into_iter().find(|(_, holds)| !holds) {
-            return Err(ReceiptError::Totals { field });
+        match sums.into_iter().find(|(_, holds)| !holds) {
+            Some((field, _)) => Err(ReceiptError::Totals { field }),
+            None => Ok(()),
         }
-        if run.marks.as_published == run.windows.rule.is_exact() {
-            return Err(ReceiptError::Marks { field: "as_published" });
-        }
-        Ok(())
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Invariant: the tensors are exactly the configuration's parameters, with their shapes; quantized ones are packed.
 
+use super::adapt::AdaptOptions;
 use super::error::EvalError;
 use crate::artifact::Artifact;
 use crate::model::{ModelConfig, parameters};
 use crate::quant::pack;
 use crate::tensor::{DType, Tensor};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Weights of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +63,21 @@ impl ModelWeights {
     /// The digest that names these weights.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
+    }
+
+    /// The hash of the weights that score a run's first chunk, as its record states it: of the digest, and of the
+    /// parameters that adapt as plain f32, in the order of their names.
+    ///
+    /// # Errors
+    /// Parameters to adapt that the model does not have.
+    pub fn start_digest(&self, adapt: Option<&AdaptOptions>) -> Result<[u8; 32], EvalError> {
+        let names = adapt.map(|adapt| adapt.selection(&self.config)).transpose()?.unwrap_or_default();
+        let mut hash = Sha256::new().chain_update(self.digest);
+        for name in names.iter().collect::<BTreeSet<_>>() {
+            let values = plain(&self.tensors[name]).to_f32();
+            hash.update(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+        }
+        Ok(hash.finalize().into())
     }
 
     /// SHA-256 of the configuration's JSON.

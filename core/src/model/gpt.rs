@@ -11,8 +11,8 @@ use super::config::{Activation, Bigram, ModelConfig, Skips, Trigram};
 use super::params::{Keys, parameters};
 use crate::graph::{Graph, ValueId};
 use crate::ops::{
-    Add, AddScaled, ChannelAffine, Embed, FakeQuant, GatedSkip, HashKind, LeakyReluSquared, Linear, OpError,
-    ResidualMix, RmsNorm, Row, ScaleBy, Xsa,
+    Add, AddScaled, ChannelAffine, Embed, FakeQuant, GatedSkip, HashKind, HeadCrossEntropy, LeakyReluSquared,
+    Linear, OpError, ResidualMix, RmsNorm, Row, ScaleBy, Xsa,
 };
 use crate::quant::fake::FakeQuantRule;
 use crate::tensor::{DType, TensorType};
@@ -44,6 +44,30 @@ impl Window {
     }
 }
 
+/// How a weight is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UseKind {
+    /// `output = input·wᵀ`.
+    Product,
+    /// `output` is the rows of `w` that the ids `input` select.
+    Lookup,
+    /// `output` is the nll of the logits `input·wᵀ`.
+    Head,
+}
+
+/// A weight at work: what it meets and what comes out. A shared weight has several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightUse {
+    /// Name of the parameter.
+    pub weight: String,
+    /// How it is used.
+    pub kind: UseKind,
+    /// What it is applied to.
+    pub input: ValueId,
+    /// What comes out.
+    pub output: ValueId,
+}
+
 /// The model under construction in a graph.
 pub struct Gpt<'a> {
     graph: &'a mut Graph,
@@ -52,6 +76,7 @@ pub struct Gpt<'a> {
     place: Place,
     shapes: HashMap<String, Vec<usize>>,
     used: HashMap<String, ValueId>,
+    uses: Vec<WeightUse>,
     keys: Keys,
 }
 
@@ -76,7 +101,8 @@ impl<'a> Gpt<'a> {
 
     fn at(place: Place, graph: &'a mut Graph, config: &'a ModelConfig, weights: &'a Weights) -> Self {
         let shapes = parameters(config).into_iter().map(|p| (p.name, p.shape)).collect();
-        Self { graph, config, weights, place, shapes, used: HashMap::new(), keys: Keys::of(config.names) }
+        let (used, uses) = (HashMap::new(), Vec::new());
+        Self { graph, config, weights, place, shapes, used, uses, keys: Keys::of(config.names) }
     }
 
     /// The state that holds a parameter.
@@ -100,14 +126,45 @@ impl<'a> Gpt<'a> {
         Ok(value)
     }
 
+    /// The products and lookups appended so far, in order.
+    pub fn uses(&self) -> &[WeightUse] {
+        &self.uses
+    }
+
+    fn record(&mut self, weight: &str, kind: UseKind, input: ValueId, output: ValueId) {
+        self.uses.push(WeightUse { weight: weight.to_owned(), kind, input, output });
+    }
+
     fn linear(&mut self, x: ValueId, name: &str) -> Result<ValueId, OpError> {
         let w = self.weight(name)?;
-        self.graph.apply(Linear::NT, &[x, w])
+        let y = self.graph.apply(Linear::NT, &[x, w])?;
+        self.record(name, UseKind::Product, x, y);
+        Ok(y)
+    }
+
+    fn lookup(&mut self, ids: ValueId, name: &str) -> Result<ValueId, OpError> {
+        let table = self.weight(name)?;
+        let rows = self.graph.apply(Embed, &[ids, table])?;
+        self.record(name, UseKind::Lookup, ids, rows);
+        Ok(rows)
+    }
+
+    /// The nll of `targets` `i32[n]` under the logits of the hidden states `x[n,d]`.
+    pub fn nll(&mut self, x: ValueId, targets: ValueId) -> Result<ValueId, OpError> {
+        let head = self.head()?;
+        let op = HeadCrossEntropy { softcap: self.config.softcap };
+        let nll = self.graph.apply(op, &[x, head, targets])?;
+        self.record(self.head_name(), UseKind::Head, x, nll);
+        Ok(nll)
+    }
+
+    fn head_name(&self) -> &'static str {
+        if self.config.tied { "tok_emb.weight" } else { "lm_head.weight" }
     }
 
     /// The head's matrix `[v,d]`: the token embedding when tied.
     pub fn head(&mut self) -> Result<ValueId, OpError> {
-        self.weight(if self.config.tied { "tok_emb.weight" } else { "lm_head.weight" })
+        self.weight(self.head_name())
     }
 
     /// Token ids `i32[n]` to normalized final hidden states `[n,d]`.
@@ -134,8 +191,7 @@ impl<'a> Gpt<'a> {
 
     fn stem(&mut self, tokens: ValueId) -> Result<ValueId, OpError> {
         let config = self.config;
-        let table = self.weight("tok_emb.weight")?;
-        let mut e = self.graph.apply(Embed, &[tokens, table])?;
+        let mut e = self.lookup(tokens, "tok_emb.weight")?;
         if config.bigram != Bigram::None {
             let kind = if config.bigram == Bigram::V1 { HashKind::BigramV1 } else { HashKind::BigramV2 };
             let mut kinds = vec![kind];
@@ -170,11 +226,11 @@ impl<'a> Gpt<'a> {
         buckets: usize,
         tokens: ValueId,
     ) -> Result<ValueId, OpError> {
-        let table = self.weight(&format!("{prefix}.embed.weight"))?;
+        let table = format!("{prefix}.embed.weight");
         let mut sum = None;
         for &kind in kinds {
             let ids = self.buckets(kind, buckets, tokens)?;
-            let rows = self.graph.apply(Embed, &[ids, table])?;
+            let rows = self.lookup(ids, &table)?;
             sum = Some(match sum {
                 Some(sum) => self.graph.apply(Add, &[sum, rows])?,
                 None => rows,
@@ -200,8 +256,7 @@ impl<'a> Gpt<'a> {
         if self.config.ve_layers.is_empty() {
             return Ok(None);
         }
-        let table = self.weight("ve_shared.embed.weight")?;
-        let rows = self.graph.apply(Embed, &[tokens, table])?;
+        let rows = self.lookup(tokens, "ve_shared.embed.weight")?;
         self.project_table("ve_shared", rows).map(Some)
     }
 

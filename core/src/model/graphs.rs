@@ -7,7 +7,7 @@ use super::config::ModelConfig;
 use super::gpt::{Gpt, Weights, Window};
 use crate::autodiff::gradients;
 use crate::graph::Graph;
-use crate::ops::{Accumulate, Embed, HeadCrossEntropy, Linear, Mean, OpError, ScaleBy, Softcap};
+use crate::ops::{Accumulate, Embed, Linear, Mean, OpError, ScaleBy, Softcap};
 use crate::tensor::TensorType;
 
 /// Name of the state that accumulates a parameter's gradient.
@@ -100,6 +100,5 @@ fn append_nll(
     let targets = graph.input("targets", TensorType::i32(&[window.tokens()]));
     let mut gpt = Gpt::new(graph, config, weights, window);
     let x = gpt.hidden(tokens)?;
-    let head = gpt.head()?;
-    graph.apply(HeadCrossEntropy { softcap: config.softcap }, &[x, head, targets])
+    gpt.nll(x, targets)
 }

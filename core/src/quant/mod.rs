@@ -6,6 +6,7 @@
 //! steps; [`export`](mod@export) does so for a whole model; [`pack`] makes words of them. All of it is exact:
 //! the integers and steps equal those of the published exporters, whose arithmetic the modules state.
 
+pub mod entropy;
 pub mod export;
 pub mod fake;
 pub mod float;
@@ -14,6 +15,7 @@ pub mod nibble;
 pub mod pack;
 pub mod prune;
 pub mod quantile;
+pub mod ratio;
 pub mod route;
 pub mod rows;
 pub mod scheme;

@@ -56,7 +56,7 @@ impl Quantized {
 
 /// Nearest fp16 step, kept finite: a step above the largest fp16 number saturates, one that would round to
 /// zero becomes the smallest normal number. Published exporters divide by zero, or store infinity, there.
-pub(super) fn half_step(step: f32) -> f16 {
+pub fn half_step(step: f32) -> f16 {
     let half = f16::from_f32(step);
     if half == f16::ZERO { f16::MIN_POSITIVE } else { half.min(f16::MAX) }
 }

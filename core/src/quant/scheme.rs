@@ -54,6 +54,14 @@ pub enum Scheme {
     S585,
     /// `a` at [`CLIP_QUANTILE`], `Δ = max(a/15, 1/15)`, values clipped to `±a`, integers `±15` (PR #861).
     S861,
+    /// `a` is a multiple of the row's standard deviation, `Δ = fp16(a/c)`, integers `±c` (PR #1855): the step alone decides
+    /// how many bits an entropy coder pays, and the clip hardly ever binds.
+    Sigma {
+        /// Largest integer.
+        c: u32,
+        /// Tenths of a standard deviation at which rows are clipped.
+        tenths: u32,
+    },
 }
 
 /// Magnitudes tried as the clip of a row.
@@ -63,6 +71,8 @@ enum Clips {
     Quantile,
     Percentiles,
     Ratios,
+    /// So many tenths of the standard deviation.
+    Deviation(u32),
 }
 
 /// How a clip becomes the step that integers are computed with.
@@ -108,6 +118,7 @@ impl Scheme {
             Scheme::Nibble => "nibble",
             Scheme::S585 => "s585",
             Scheme::S861 => "s861",
+            Scheme::Sigma { .. } => "sigma",
         }
     }
 
@@ -125,6 +136,12 @@ impl Scheme {
         }
     }
 
+    /// The steps that the integers of a matrix `[rows, cols]` are computed with, before those that are stored in half
+    /// precision only are rounded to it. For a rounding that is not to nearest.
+    pub fn steps(self, rows: usize, cols: usize, values: &[f32]) -> Vec<f32> {
+        self.rule().grids(rows, cols, values).iter().map(|grid| grid.step).collect()
+    }
+
     #[rustfmt::skip]
     fn rule(self) -> Rule {
         use {Choice::*, Clips::*, Step::*};
@@ -137,6 +154,7 @@ impl Scheme {
             Scheme::Nibble                 => (7,   Ratios,      Half,        false, Row),
             Scheme::S585                   => (15,  Percentiles, FloorSingle, true,  Row),
             Scheme::S861                   => (15,  Quantile,    FloorSingle, true,  Row),
+            Scheme::Sigma { c, tenths }    => (c,   Deviation(tenths), Half,  true,  Row),
         };
         Rule { c, clips, step, symmetric, choice }
     }
@@ -144,6 +162,16 @@ impl Scheme {
 
 impl Rule {
     fn matrix(&self, rows: usize, cols: usize, values: &[f32]) -> Quantized {
+        let grids = self.grids(rows, cols, values);
+        let mut q = Vec::with_capacity(values.len());
+        for (r, grid) in grids.iter().enumerate() {
+            grid.extend(&values[r * cols..(r + 1) * cols], &mut q);
+        }
+        Quantized { rows, cols, q, scales: Scales::PerRow(grids.iter().map(Grid::stored_step).collect()) }
+    }
+
+    /// The grid of every row.
+    fn grids(&self, rows: usize, cols: usize, values: &[f32]) -> Vec<Grid> {
         let (mut scratch, mut clips) = (Vec::with_capacity(cols), Vec::new());
         let mut grids = Vec::new();
         let mut totals = Vec::new();
@@ -169,11 +197,7 @@ impl Rule {
         if self.choice == Choice::Matrix {
             grids = grids.into_iter().skip(first_least(&totals)).step_by(totals.len().max(1)).collect();
         }
-        let mut q = Vec::with_capacity(values.len());
-        for (r, grid) in grids.iter().enumerate() {
-            grid.extend(&values[r * cols..(r + 1) * cols], &mut q);
-        }
-        Quantized { rows, cols, q, scales: Scales::PerRow(grids.iter().map(Grid::stored_step).collect()) }
+        grids
     }
 
     fn vector(&self, values: &[f32]) -> Quantized {
@@ -209,6 +233,7 @@ impl Rule {
                 magnitudes(row, scratch);
                 clips.push(quantile(scratch, CLIP_QUANTILE));
             }
+            Clips::Deviation(tenths) => clips.push(tenths as f32 / 10.0 * deviation(row)),
             Clips::Percentiles => {
                 magnitudes(row, scratch);
                 sort_from(scratch, PERCENTILES[0]);
@@ -235,6 +260,14 @@ impl Rule {
         let clip = if self.clips == Clips::Quantile { clip } else { f32::INFINITY };
         Grid { step, clip, lowest, highest }
     }
+}
+
+/// Unbiased standard deviation, accumulated in `f64`; 0 of fewer than two values.
+pub(super) fn deviation(row: &[f32]) -> f32 {
+    let n = row.len().max(1) as f64;
+    let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+    let squares: f64 = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum();
+    (squares / (n - 1.0).max(1.0)).sqrt() as f32
 }
 
 /// Index of the first least error.

@@ -5,7 +5,7 @@ use half::f16;
 
 use super::*;
 
-const ALL: [Scheme; 9] = [
+const ALL: [Scheme; 10] = [
     Scheme::Q8,
     Scheme::RowMax { c: 15 },
     Scheme::Percentile { c: 7 },
@@ -15,6 +15,7 @@ const ALL: [Scheme; 9] = [
     Scheme::Nibble,
     Scheme::S585,
     Scheme::S861,
+    Scheme::Sigma { c: 31, tenths: 128 },
 ];
 
 /// Rows of ordinary weights, zeros, 1e-9, one outlier, and weights that overflow an fp16 step.
@@ -119,5 +120,27 @@ fn storage_bits_hold_the_asymmetric_range() {
     for (c, bits) in [(1, 4), (7, 4), (8, 5), (15, 5), (31, 6), (32, 8), (63, 8), (127, 8)] {
         assert_eq!(storage_bits(c), bits, "c = {c}");
         assert!(-(c as i32 + 1) >= -(1 << (bits - 1)));
+    }
+}
+
+#[test]
+fn sigma_steps_are_multiples_of_the_deviation_and_ignore_an_outlier() {
+    let (cols, values) = rows();
+    let scheme = Scheme::Sigma { c: 31, tenths: 120 };
+    let steps = scheme.steps(4, cols, &values[..4 * cols]);
+    let expected = super::super::gptq::sigma_steps(&values[..cols], cols, 12.0, 31)[0].to_f32();
+    assert_eq!(steps[0], expected);
+    // One value of 40 among values below 2 moves the maximum by 20 times, the deviation by 5.
+    assert!(steps[3] < 6.0 * steps[0], "{steps:?}");
+}
+
+#[test]
+fn computing_steps_round_to_the_stored_ones() {
+    let (cols, values) = rows();
+    for scheme in ALL {
+        let stored = scheme.quantize(&[4, cols], &values[..4 * cols]).scales;
+        for (r, step) in scheme.steps(4, cols, &values[..4 * cols]).into_iter().enumerate() {
+            assert_eq!(half_step(step).to_f32(), stored.step(r), "{scheme:?} row {r}");
+        }
     }
 }

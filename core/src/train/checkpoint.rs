@@ -8,10 +8,12 @@
 //! used.
 
 use super::clock::Used;
+use super::recipe::Recipe;
 use super::trainer::Progress;
 use crate::data::Position;
 use crate::digest::hex;
 use crate::durable;
+use crate::model::ModelConfig;
 use crate::tensor::{Data, Tensor};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -45,13 +47,26 @@ pub struct Meta {
     pub progress: Progress,
     /// Budget used.
     pub used: Used,
+    /// Model and recipe, so that the file alone says what its states are; absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<RunConfig>,
+}
+
+/// Model and recipe of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Structure.
+    pub model: ModelConfig,
+    /// Training.
+    pub recipe: Recipe,
 }
 
 impl Meta {
     /// Meta data of the current version.
     pub fn new(config_hash: &str, data: &str, position: Position, progress: Progress, used: Used) -> Self {
         let (config_hash, data) = (config_hash.to_owned(), data.to_owned());
-        Self { version: VERSION, config_hash, data, position, progress, used }
+        Self { version: VERSION, config_hash, data, position, progress, used, config: None }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::artifact::ArtifactError;
 use crate::backend::BackendError;
+use crate::collective::CollectiveError;
+use crate::compress::CompressError;
 use crate::data::StreamError;
 use crate::model::config::ConfigError;
 use crate::ops::OpError;
-use crate::quant::export::ExportError;
 use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -56,9 +57,9 @@ pub enum TrainError {
     /// Saving or resuming.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A value that no file can hold.
+    /// Calibrating and quantizing.
     #[error(transparent)]
-    Export(#[from] ExportError),
+    Compress(#[from] CompressError),
     /// The artifact.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -75,6 +76,33 @@ pub enum TrainError {
         value: f64,
         /// Where it comes from.
         tensor: NonFinite,
+    },
+    /// The other ranks.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
+    /// A number of ranks among which the micro-batches of a step cannot be divided.
+    #[error(
+        "{ranks} ranks cannot share the {runs} micro-batches of a step: expected a divisor of {runs}\nhint: smaller micro-batches (`micro_batch_rows`), more takes (`grad_accum_steps`), or another number of ranks"
+    )]
+    Ranks {
+        /// Number of ranks.
+        ranks: usize,
+        /// Micro-batches of a step.
+        runs: usize,
+    },
+    /// Ranks that were started with different settings, data or programs.
+    #[error(
+        "rank {rank} runs with another {what}: expected {expected}, got {got}\nhint: start all ranks with the same program, settings and shards"
+    )]
+    Unlike {
+        /// The other rank.
+        rank: usize,
+        /// `configuration`, `training data` or `version`.
+        what: &'static str,
+        /// This rank's.
+        expected: String,
+        /// The other rank's.
+        got: String,
     },
     /// Validation data shorter than one row.
     #[error("validation data of {tokens} tokens: expected more than one row of {seq}")]

@@ -8,12 +8,13 @@
 //!
 //! | `event` | fields |
 //! |---|---|
-//! | `start` | `config_hash`, `config` (model and recipe), `data`, `parameters`, `backend`, `version`, `train_tokens` |
+//! | `start` | `config_hash`, `config` (model and recipe), `data`, `parameters`, `backend`, `version`, `train_tokens`, `ranks` |
 //! | `resume` | `step`, `train_ms`, `path` |
 //! | `step` | `step` (done), `iterations`, `loss`, `grad_norm`, `lr_scale`, `momentum`, `tokens` (of the step), `train_ms`, `fake_quant` |
 //! | `fake_quant` | `step` |
 //! | `validation` | `step`, `iterations`, `loss`, `bpb` (or null), `tokens`, `bytes` (or null), `train_ms` |
 //! | `checkpoint` | `step`, `path`, `bytes` |
+//! | `size` | `step`, `predicted_bytes` (of the artifact, if it were written now) |
 //! | `warning` | `step`, `message` |
 //! | `interrupted` | `step`, `train_ms` |
 //! | `stop` | `step`, `iterations`, `reason` (`iterations`, `wallclock_cap`), `train_ms` |
@@ -50,6 +51,7 @@ pub enum Event {
         backend: String,
         version: String,
         train_tokens: u64,
+        ranks: usize,
     },
     Resume {
         step: u64,
@@ -83,6 +85,10 @@ pub enum Event {
         step: u64,
         path: String,
         bytes: u64,
+    },
+    Size {
+        step: u64,
+        predicted_bytes: u64,
     },
     Warning {
         step: u64,
@@ -164,6 +170,9 @@ impl Event {
                 average(*train_ms, *step)
             ),
             Event::Checkpoint { step, path, .. } => format!("checkpoint: step:{step} `{path}`"),
+            Event::Size { step, predicted_bytes } => {
+                format!("size: step:{step} artifact of about {predicted_bytes} bytes")
+            }
             Event::Warning { step, message } => format!("warning: step:{step} {message}"),
             Event::Interrupted { step, train_ms } => {
                 format!("interrupted: saved step:{step} train_time:{train_ms:.0}ms")

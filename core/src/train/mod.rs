@@ -4,11 +4,13 @@
 //! [`schedule`] into numbers of a step, [`trainer`] performs one step on a [`crate::backend::Backend`], [`session`] is the
 //! loop around it (clock, validation, checkpoints, signals), [`checkpoint`] the file that a run resumes from,
 //! [`finish`](mod@finish) what happens once: average, prune, quantize, write. [`metrics`] are the events that all of this tells.
+//! [`share`] is what changes when several ranks of a [`crate::collective::Collective`] train one model.
 //!
 //! Invariants: a run that is killed and resumed ends in the same bytes as one that is not (when its schedule does not
 //! follow the wall clock); nothing on disk is ever replaced by something that is not complete and durable; the artifact is
 //! written before anything is evaluated. Nothing here prints or reads the environment.
 
+mod average;
 pub mod checkpoint;
 pub mod clock;
 mod error;
@@ -17,9 +19,12 @@ pub mod groups;
 pub mod identity;
 pub mod metrics;
 pub mod presets;
+mod ranks;
 pub mod recipe;
+mod resume;
 pub mod schedule;
 pub mod session;
+pub mod share;
 pub mod trainer;
 pub mod validation;
 

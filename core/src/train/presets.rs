@@ -9,6 +9,7 @@
 //! | `pr264` | test-time training on the text before scoring it (not legal) | score-first |
 //! | `pr549` | late QAT was a compile-time constant and covered no block | on below scale 0.15, all block matrices |
 //! | `pr585` | the same dead constant; picked EMA or SWA by validation | on below scale 0.5, EMA restarts; always EMA |
+//! | `pr585` | GPTQ with a frozen inverse, on training data after the cap | GPTQ proper, calibrated inside the cap |
 //! | `pr861` | cap 1,800 s but done after 1,386 s: constant rate, QAT never reached | decays, QAT below scale 0.15 |
 //! | `pr951` | averages in bf16 stall; trigram in no optimizer group; 30 epochs on the text before scoring it | f32 averages; trained; score-first |
 //! | `pr1216-*` | averages of embeddings in bf16 | f32 averages |
@@ -19,6 +20,7 @@
 use super::recipe::{
     EmaStart, Projections, Qat, QatScope, Recipe, Tables, TttOptimizer, TttOrder, WarmdownEnd,
 };
+use crate::compress::Method;
 use crate::model::config::{Activation, Bigram};
 use crate::model::init::Init;
 use crate::model::{ModelConfig, presets};
@@ -127,12 +129,15 @@ fn published(name: &str) -> Option<(Recipe, Vec<&'static str>)> {
                     ttt_chunk_tokens: 131_072,
                     ttt_stride: 32,
                     ttt_params: "last-2".to_owned(),
+                    method: Method::GptqS585,
+                    calibration_rows: 256,
                     ..faster
                 },
                 ExportRecipe::S585,
             ),
             vec![
                 "its early QAT never ran",
+                "its GPTQ never updates the inverse Hessian, and reads training data after the cap",
                 "it chose between EMA and SWA by validation; every log chose EMA, as here",
             ],
         ),
@@ -230,7 +235,9 @@ fn repair(name: &str, recipe: &mut Recipe) -> Vec<&'static str> {
         "pr585" => {
             (recipe.qat, recipe.qat_threshold) = (Qat::LrScale, 0.5);
             recipe.ema_restart_at_qat = true;
+            (recipe.method, recipe.calibration_reserve_seconds) = (Method::Gptq, 10.0);
             notes.push("QAT runs below half the rate (published: never ran)");
+            notes.push("GPTQ is the sound one, inside the cap (published: an approximation, after it)");
         }
         "pr861" => {
             recipe.ema_restart_at_qat = true;
@@ -325,6 +332,8 @@ fn nano() -> Preset {
         passthrough_max_elements: 512,
         prune_fraction: 0.02,
         prune_above_elements: 512,
+        method: Method::Gptq,
+        calibration_rows: 8,
         ..tiny().recipe
     };
     Preset {
@@ -368,6 +377,8 @@ mod tests {
         );
         let [sound, broken] = both("pr585");
         assert_eq!((sound.qat, broken.qat), (Qat::LrScale, Qat::Never));
+        assert_eq!((sound.method, broken.method), (Method::Gptq, Method::GptqS585));
+        assert!(sound.cap_ms() < broken.cap_ms());
         let [sound, broken] = both("pr861");
         assert_eq!((sound.warmdown_end, broken.warmdown_end), (WarmdownEnd::Earliest, WarmdownEnd::Cap));
         let [sound, broken] = both("pr1216-v11");

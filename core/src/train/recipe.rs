@@ -4,6 +4,7 @@
 //! decides where and how often something is written is not here: two runs with equal recipe, model and data compute the
 //! same.
 
+use crate::compress::Method;
 use crate::model::init::Init;
 use crate::quant::ExportRecipe;
 use serde::{Deserialize, Serialize};
@@ -189,6 +190,14 @@ pub struct Recipe {
     pub prune_fraction: f64,
     /// Matrices of at most so many elements are not pruned.
     pub prune_above_elements: usize,
+    /// How integers are chosen; all but `nearest` calibrate on training batches after the last step.
+    pub method: Method,
+    /// Rows of training text that calibration reads.
+    pub calibration_rows: usize,
+    /// Seconds of the wall-clock cap that training leaves to calibration, which reads training data and so belongs inside.
+    pub calibration_reserve_seconds: f64,
+    /// Bytes that the artifact is pruned down to by zeroing its cheapest ±1 (PR #609); 0 is no limit.
+    pub target_bytes: u64,
     /// Order of scoring and adapting in this system's test-time training.
     pub ttt_order: TttOrder,
     /// Its optimizer.
@@ -252,6 +261,10 @@ impl Default for Recipe {
             passthrough_max_elements: 65_536,
             prune_fraction: 0.0,
             prune_above_elements: crate::quant::prune::PRUNE_ABOVE_ELEMENTS,
+            method: Method::Nearest,
+            calibration_rows: 64,
+            calibration_reserve_seconds: 0.0,
+            target_bytes: 0,
             ttt_order: TttOrder::ScoreFirst,
             ttt_optimizer: TttOptimizer::Sgd,
             ttt_lr: 0.002,
@@ -279,9 +292,10 @@ pub struct RecipeError {
 const MICRO_BATCH_TOKENS: usize = 8192;
 
 impl Recipe {
-    /// Wall-clock cap in milliseconds.
+    /// Wall-clock cap of the training steps in milliseconds: what calibration leaves of the whole.
     pub fn cap_ms(&self) -> Option<f64> {
-        (self.max_wallclock_seconds > 0.0).then_some(self.max_wallclock_seconds * 1e3)
+        let steps = self.max_wallclock_seconds - self.calibration_reserve_seconds;
+        (self.max_wallclock_seconds > 0.0).then_some(steps.max(0.0) * 1e3)
     }
 
     /// Tokens of one take from the stream.
@@ -299,6 +313,11 @@ impl Recipe {
         (1..=rows).rev().find(fits).unwrap_or(1)
     }
 
+    /// Runs of the gradient plan per step, on all ranks together.
+    pub fn runs(&self) -> usize {
+        self.train_batch_tokens / (self.rows() * self.train_seq_len)
+    }
+
     /// Checks every range; a recipe that passes can be trained.
     pub fn check(&self) -> Result<(), RecipeError> {
         let fail = |field, expected: &str, got: String| {
@@ -310,6 +329,7 @@ impl Recipe {
             ("train_seq_len", self.train_seq_len as u64),
             ("grad_accum_steps", self.grad_accum_steps as u64),
             ("swa_every", self.swa_every),
+            ("calibration_rows", self.calibration_rows as u64),
         ];
         if let Some((field, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return fail(field, "at least 1", "0".to_owned());
@@ -333,7 +353,7 @@ impl Recipe {
     }
 
     /// Real numbers with their limits. NaN lies in no range.
-    fn ranges(&self) -> [(&'static str, f64, f64, f64); 21] {
+    fn ranges(&self) -> [(&'static str, f64, f64, f64); 22] {
         const ANY: f64 = f64::MAX;
         [
             ("max_wallclock_seconds", self.max_wallclock_seconds, 0.0, 1e9),
@@ -355,6 +375,7 @@ impl Recipe {
             ("swa_below", self.swa_below, 0.0, 2.0),
             ("qat_threshold", self.qat_threshold, 0.0, 2.0),
             ("prune_fraction", self.prune_fraction, 0.0, 0.99),
+            ("calibration_reserve_seconds", self.calibration_reserve_seconds, 0.0, 1e9),
             ("ttt_lr", self.ttt_lr, 0.0, ANY),
             ("ttt_epochs", self.ttt_epochs as f64, 0.0, 1e6),
         ]

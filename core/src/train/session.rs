@@ -1,23 +1,31 @@
-//! A whole run: resume, the loop of steps with validation, checkpoints and signals, then the artifact.
+//! A whole run: resume, the loop of steps with validation, checkpoints and signals, then calibration and the artifact.
 //!
 //! Order at the end: last checkpoint, artifact, and only then the final validation of the artifact as read back from
 //! disk. A failed checkpoint is a warning while older ones exist to fall back on; a failed artifact is an error.
+//!
+//! On several ranks all run this loop in step: rank 0 alone reads the clock, reads and writes files and finishes the
+//! artifact; what it decides it tells the others, and a signal to any rank stops all after the same step.
 
-use super::checkpoint::{self, Checkpoint, CheckpointError, Meta};
+use super::checkpoint::{Checkpoint, CheckpointError, Meta, RunConfig};
 use super::clock::{BudgetClock, Phase, Used};
 use super::error::TrainError;
 use super::finish::{self, Origin, Source};
 use super::identity::{canonical, config_hash};
 use super::metrics::{Event, Sink, StopReason};
+use super::ranks;
 use super::recipe::Recipe;
+use super::resume::find;
+use super::share::Reduction;
 use super::trainer::{StepReport, Trainer};
 use super::validation::{Score, Validation};
 use crate::backend::Backend;
+use crate::collective::{Alone, Collective, CollectiveError};
+use crate::compress::Method;
 use crate::data::TokenStream;
 use crate::digest::hex;
-use crate::durable;
 use crate::model::ModelConfig;
 use crate::model::params::parameter_count;
+use crate::tensor::Tensor;
 use crate::tokenizer::Tokenizer;
 use std::path::{Path, PathBuf};
 
@@ -91,23 +99,50 @@ pub enum Outcome {
 /// Runs `job` on a backend that holds no states.
 pub async fn run(
     backend: &mut dyn Backend,
+    job: Job<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Outcome, TrainError> {
+    run_on_ranks(&mut Alone::new(backend), Reduction::InOrder, job, sink).await
+}
+
+/// Runs `job` as one of several ranks, on a backend that holds no states. Every rank calls this with equal jobs (output
+/// folder and resuming matter on rank 0 only) and gets the same outcome; when one fails, all do.
+pub async fn run_on_ranks(
+    collective: &mut dyn Collective,
+    reduction: Reduction,
+    job: Job<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Outcome, TrainError> {
+    let result = run_here(collective, reduction, job, sink).await;
+    if let Err(error) = &result {
+        ranks::abort(collective, error);
+    }
+    result
+}
+
+async fn run_here(
+    collective: &mut dyn Collective,
+    reduction: Reduction,
     mut job: Job<'_>,
     sink: &mut dyn Sink,
 ) -> Result<Outcome, TrainError> {
     let hash = config_hash(&job.model, &job.recipe);
+    let origin = Origin { config_hash: hash.clone(), data: job.train.identity() };
+    ranks::check_equal(collective, &origin)?;
     let start = Event::Start {
-        config_hash: hash.clone(),
+        config_hash: hash,
         config: canonical(&job.model, &job.recipe),
-        data: job.train.identity(),
+        data: origin.data.clone(),
         parameters: parameter_count(&job.model),
-        backend: backend.name(),
+        backend: collective.backend().name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         train_tokens: job.train.tokens(),
+        ranks: collective.size(),
     };
     sink.event(&start);
-    let origin = Origin { config_hash: hash, data: job.train.identity() };
-    let trainer = Trainer::new(backend, &job.model, &job.recipe).await?;
-    let found = find(&job, &origin, sink)?;
+    let first = collective.rank() == 0;
+    let trainer = Trainer::new(collective, &job.model, &job.recipe, reduction).await?;
+    let found = if first { find(&job, &origin, sink)? } else { None };
     let mut run = Run {
         clock: BudgetClock::system(Used::default()),
         saved: None,
@@ -116,44 +151,11 @@ pub async fn run(
         origin,
         sink,
     };
-    if let Some((path, checkpoint)) = found {
-        run.resume(&mut job, &path, checkpoint).await?;
-    }
+    run.resume(&mut job, found).await?;
     if !run.train(&mut job).await? {
         return Ok(Outcome::Interrupted);
     }
     run.finish(&mut job).await
-}
-
-/// The checkpoint to begin with.
-fn find(
-    job: &Job<'_>,
-    origin: &Origin,
-    sink: &mut dyn Sink,
-) -> Result<Option<(PathBuf, Checkpoint)>, TrainError> {
-    let clean = |source| CheckpointError::Io { path: job.out.clone(), action: "clean", source };
-    durable::remove_partial(&job.out).map_err(clean)?;
-    let load = |path: &Path| {
-        let checkpoint = Checkpoint::load(path)?;
-        checkpoint.check_identity(path, &origin.config_hash, &origin.data)?;
-        Ok::<_, CheckpointError>(checkpoint)
-    };
-    let paths = match &job.resume {
-        Resume::Off => return Ok(None),
-        Resume::From(path) => return Ok(Some((path.clone(), load(path)?))),
-        Resume::Auto => checkpoint::list(&job.out)?,
-    };
-    for path in paths {
-        match load(&path) {
-            Ok(checkpoint) => return Ok(Some((path, checkpoint))),
-            Err(error) if error.is_foreign() => return Err(error.into()),
-            Err(error) => {
-                let message = format!("{error}; trying an older checkpoint");
-                sink.event(&Event::Warning { step: 0, message });
-            }
-        }
-    }
-    Ok(None)
 }
 
 /// A run in progress.
@@ -168,26 +170,45 @@ struct Run<'a, 'b> {
 }
 
 impl Run<'_, '_> {
+    /// Goes on from what rank 0 found.
     async fn resume(
         &mut self,
         job: &mut Job<'_>,
-        path: &Path,
-        checkpoint: Checkpoint,
+        found: Option<(PathBuf, Checkpoint)>,
     ) -> Result<(), TrainError> {
-        let Checkpoint { meta, states } = checkpoint;
-        let names = self.trainer.state_names();
-        let known = states.iter().filter(|(name, _)| names.contains(name)).count();
-        if known != names.len() || states.len() != names.len() {
-            let (path, expected) = (path.to_path_buf(), names.len());
-            return Err(CheckpointError::States { path, expected, got: known }.into());
-        }
+        let (meta, states) = match found {
+            Some((path, Checkpoint { meta, states })) => {
+                self.check_states(&path, &states)?;
+                let (step, train_ms, path) =
+                    (meta.progress.step, meta.used.train, path.display().to_string());
+                self.sink.event(&Event::Resume { step, train_ms, path });
+                (Some(meta), states)
+            }
+            None => (None, Vec::new()),
+        };
+        let Some(meta) = ranks::from_first(self.trainer.collective(), "where to resume", meta)? else {
+            return Ok(());
+        };
         job.train.seek(meta.position)?;
         self.trainer.restore(&states, meta.progress).await?;
+        self.trainer.spread().await?;
         self.clock = BudgetClock::system(meta.used);
         (self.saved, self.last_save_ms) = (Some(meta.progress.step), meta.used.train);
-        let (step, train_ms, path) = (meta.progress.step, meta.used.train, path.display().to_string());
-        self.sink.event(&Event::Resume { step, train_ms, path });
         Ok(())
+    }
+
+    /// Refuses a checkpoint without one of this run's states, or with others.
+    fn check_states(&self, path: &Path, states: &[(String, Tensor)]) -> Result<(), CheckpointError> {
+        let names = self.trainer.state_names();
+        let got = states.iter().filter(|(name, _)| names.contains(name)).count();
+        if got == names.len() && states.len() == names.len() {
+            return Ok(());
+        }
+        Err(CheckpointError::States { path: path.to_path_buf(), expected: names.len(), got })
+    }
+
+    fn is_first(&mut self) -> bool {
+        self.trainer.collective().rank() == 0
     }
 
     /// The loop; false when interrupted.
@@ -195,7 +216,7 @@ impl Run<'_, '_> {
         let mut validated = None;
         loop {
             let step = self.trainer.progress().step;
-            let reason = self.stop_reason(&job.recipe, step);
+            let reason = self.stop_reason(&job.recipe, step)?;
             let due = job.validate_every > 0 && step.is_multiple_of(job.validate_every);
             if (due || reason.is_some()) && validated != Some(step) {
                 self.validate(job, step).await?;
@@ -209,33 +230,27 @@ impl Run<'_, '_> {
             }
             self.clock.enter(Phase::Train);
             let elapsed = self.clock.train_ms();
+            let elapsed = ranks::from_first(self.trainer.collective(), "the clock", elapsed)?;
             let report = self.trainer.step(&mut job.train, elapsed).await?;
             self.report(&job.recipe, report);
-            if (job.interrupted)() {
-                self.save(job).await?;
+            if ranks::any(self.trainer.collective(), "interruption", (job.interrupted)())? {
+                self.save(job).await??;
                 self.clock.stop();
                 let (step, train_ms) = (self.trainer.progress().step, self.clock.train_ms());
                 self.sink.event(&Event::Interrupted { step, train_ms });
                 return Ok(false);
             }
-            if self.checkpoint_due(job.checkpoint_every)
-                && let Err(error) = self.save(job).await
-            {
-                // A full disk must not end a run that is otherwise well: the older checkpoint is still there.
-                let step = self.trainer.progress().step;
-                self.last_save_ms = self.clock.train_ms();
-                let message = format!("no checkpoint, the older one stays: {error}");
-                self.sink.event(&Event::Warning { step, message });
-            }
+            self.maybe_save(job).await?;
         }
     }
 
-    fn stop_reason(&mut self, recipe: &Recipe, step: u64) -> Option<StopReason> {
+    fn stop_reason(&mut self, recipe: &Recipe, step: u64) -> Result<Option<StopReason>, TrainError> {
         if step >= recipe.iterations {
-            return Some(StopReason::Iterations);
+            return Ok(Some(StopReason::Iterations));
         }
         let over = recipe.cap_ms().is_some_and(|cap| self.clock.train_ms() >= cap);
-        over.then_some(StopReason::WallclockCap)
+        let over = ranks::from_first(self.trainer.collective(), "the budget", over)?;
+        Ok(over.then_some(StopReason::WallclockCap))
     }
 
     fn report(&mut self, recipe: &Recipe, report: StepReport) {
@@ -255,57 +270,113 @@ impl Run<'_, '_> {
         });
     }
 
-    fn checkpoint_due(&mut self, every: Every) -> bool {
-        match every {
+    /// Saves when it is time.
+    async fn maybe_save(&mut self, job: &Job<'_>) -> Result<(), TrainError> {
+        let due = match job.checkpoint_every {
             Every::Never => false,
             Every::Steps(steps) => self.trainer.progress().step.is_multiple_of(steps.max(1)),
             Every::Seconds(seconds) => self.clock.train_ms() - self.last_save_ms >= seconds * 1e3,
+        };
+        if ranks::from_first(self.trainer.collective(), "whether to save", due)?
+            && let Err(error) = self.save(job).await?
+        {
+            // A full disk must not end a run that is otherwise well: the older checkpoint is still there.
+            let step = self.trainer.progress().step;
+            self.last_save_ms = self.clock.train_ms();
+            let message = format!("no checkpoint, the older one stays: {error}");
+            self.sink.event(&Event::Warning { step, message });
         }
+        Ok(())
     }
 
     async fn validate(&mut self, job: &mut Job<'_>, step: u64) -> Result<(), TrainError> {
         let Some(validation) = &mut job.validation else { return Ok(()) };
         self.clock.enter(Phase::Evaluate);
-        let Score { loss, bpb, tokens, bytes } = validation.score(self.trainer.backend(), &job.model).await?;
+        let Score { loss, bpb, tokens, bytes } =
+            validation.score(self.trainer.collective(), &job.model).await?;
         self.clock.stop();
         let (iterations, train_ms) = (job.recipe.iterations, self.clock.train_ms());
         self.sink.event(&Event::Validation { step, iterations, loss, bpb, tokens, bytes, train_ms });
         Ok(())
     }
 
-    /// Saves unless this step is saved already.
-    async fn save(&mut self, job: &Job<'_>) -> Result<(), TrainError> {
+    /// Saves unless this step is saved already. An error outside is one of this run; one inside means that rank 0 could not
+    /// write.
+    async fn save(&mut self, job: &Job<'_>) -> Result<Result<(), TrainError>, TrainError> {
         let progress = self.trainer.progress();
         if self.saved == Some(progress.step) {
-            return Ok(());
+            return Ok(Ok(()));
         }
+        self.trainer.gather().await?;
+        let written = if self.is_first() { self.write_checkpoint(job).await } else { Ok(()) };
+        let sound = ranks::from_first(self.trainer.collective(), "the checkpoint", written.is_ok())?;
+        if sound {
+            (self.saved, self.last_save_ms) = (Some(progress.step), self.clock.train_ms());
+            return Ok(Ok(()));
+        }
+        let reason = || "its checkpoint was not written".to_owned();
+        Ok(written.and_then(|()| Err(CollectiveError::Failed { rank: 0, reason: reason() }.into())))
+    }
+
+    async fn write_checkpoint(&mut self, job: &Job<'_>) -> Result<(), TrainError> {
+        let progress = self.trainer.progress();
         let states = self.trainer.snapshot().await?;
+        self.predict_size(job, progress.step, &states);
         let (position, used) = (job.train.position(), self.clock.used());
         let Origin { config_hash, data } = &self.origin;
-        let meta = Meta::new(config_hash, data, position, progress, used);
+        let config = RunConfig { model: job.model.clone(), recipe: job.recipe.clone() };
+        let meta = Meta { config: Some(config), ..Meta::new(config_hash, data, position, progress, used) };
         let path = Checkpoint { meta, states }.save(&job.out, job.checkpoint_keep)?;
-        (self.saved, self.last_save_ms) = (Some(progress.step), used.train);
         let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
         self.sink.event(&Event::Checkpoint { step: progress.step, path: path.display().to_string(), bytes });
         Ok(())
     }
 
+    /// Tells how large the artifact would be now; not training time.
+    fn predict_size(&mut self, job: &Job<'_>, step: u64, states: &[(String, Tensor)]) {
+        self.clock.enter(Phase::Quantize);
+        let state = |name: &str| states.iter().find(|(n, _)| n == name).map(|(_, tensor)| tensor);
+        let tokenizer = job.tokenizer.map_or(0, |t| t.to_compact().len());
+        let predicted = finish::predicted_bytes(&job.model, &job.recipe, state, tokenizer);
+        self.sink.event(&Event::Size { step, predicted_bytes: predicted.round() as u64 });
+        self.clock.enter(Phase::Train);
+    }
+
     async fn finish(mut self, job: &mut Job<'_>) -> Result<Outcome, TrainError> {
         let progress = self.trainer.progress();
-        if let Err(error) = self.save(job).await {
+        if let Err(error) = self.save(job).await? {
             let message = format!("no final checkpoint: {error}");
             self.sink.event(&Event::Warning { step: progress.step, message });
         }
-        self.clock.enter(Phase::Quantize);
-        let source = Source::choose(&job.recipe, progress);
-        let backend = self.trainer.backend();
-        let weights = finish::weights(backend, &job.model, source).await?;
-        let tensors = finish::quantize(&job.model, &job.recipe, weights)?;
-        self.clock.enter(Phase::Compress);
-        let artifact = finish::assemble(&job.model, &job.recipe, tensors, job.tokenizer, &self.origin);
         let path = job.out.join(ARTIFACT);
-        let bytes = finish::write(&artifact, &path)?;
+        let bytes = if self.is_first() { self.write_artifact(job, &path).await? } else { 0 };
+        let bytes = ranks::from_first(self.trainer.collective(), "the artifact", bytes)?;
+        if ranks::any(self.trainer.collective(), "interruption", (job.interrupted)())? {
+            return Ok(Outcome::Interrupted);
+        }
+        let score = self.score_artifact(job, &path).await?;
+        Ok(Outcome::Finished { artifact: path, bytes, score })
+    }
+
+    /// Averages, prunes, quantizes and writes; the size of the file.
+    async fn write_artifact(&mut self, job: &mut Job<'_>, path: &Path) -> Result<u64, TrainError> {
+        self.clock.enter(Phase::Calibrate);
+        let progress = self.trainer.progress();
+        let source = Source::choose(&job.recipe, progress);
+        let (model, recipe, backend) = (&job.model, &job.recipe, self.trainer.backend());
+        let weights = finish::weights(backend, model, source).await?;
+        let calibration = finish::calibrate(backend, model, recipe, &weights, &mut job.train).await?;
+        self.clock.enter(Phase::Quantize);
+        self.warn_of_late_calibration(recipe, progress.step);
+        let tensors = finish::quantize(model, recipe, weights, calibration.as_ref())?;
+        self.clock.enter(Phase::Compress);
+        let artifact = finish::assemble(model, recipe, tensors, job.tokenizer, &self.origin);
+        let (artifact, bytes) = finish::write(artifact, recipe, path)?;
         self.clock.stop();
+        if recipe.target_bytes > 0 && bytes > recipe.target_bytes {
+            let message = format!("the artifact has {bytes} bytes, its target is {}", recipe.target_bytes);
+            self.sink.event(&Event::Warning { step: progress.step, message });
+        }
         self.sink.event(&Event::Artifact {
             path: path.display().to_string(),
             bytes,
@@ -313,19 +384,31 @@ impl Run<'_, '_> {
             weights: source.name(),
             used: self.clock.used(),
         });
-        if (job.interrupted)() {
-            return Ok(Outcome::Interrupted);
+        Ok(bytes)
+    }
+
+    /// Calibration reads training data, which the challenge allows inside the cap only.
+    fn warn_of_late_calibration(&mut self, recipe: &Recipe, step: u64) {
+        let (used, cap) = (self.clock.used(), recipe.max_wallclock_seconds * 1e3);
+        let late = used.train + used.calibrate - cap;
+        if recipe.method != Method::Nearest && cap > 0.0 && late > 0.0 {
+            let message = format!(
+                "calibration on training data ended {:.1} s after the cap: raise `calibration_reserve_seconds`",
+                late / 1e3
+            );
+            self.sink.event(&Event::Warning { step, message });
         }
-        let score = self.score_artifact(job, &path).await?;
-        Ok(Outcome::Finished { artifact: path, bytes, score })
     }
 
     async fn score_artifact(&mut self, job: &mut Job<'_>, path: &Path) -> Result<Option<Score>, TrainError> {
         let Some(validation) = &mut job.validation else { return Ok(None) };
         self.clock.enter(Phase::Evaluate);
-        let backend = self.trainer.backend();
-        let artifact = finish::load_back(backend, path)?;
-        let score = validation.score(backend, &artifact.config).await?;
+        if self.trainer.collective().rank() == 0 {
+            finish::load_back(self.trainer.backend(), path)?;
+        }
+        self.trainer.spread().await?;
+        let config = finish::exported_config(&job.model, &job.recipe);
+        let score = validation.score(self.trainer.collective(), &config).await?;
         self.clock.stop();
         let Score { loss, bpb, tokens, bytes } = score;
         self.sink.event(&Event::Final { loss, bpb, tokens, bytes, used: self.clock.used() });

@@ -4,25 +4,28 @@
 //! gradients of all micro-batches, clip and update of every group, then the average. All weights, moments and averages are
 //! states of the backend; the trainer holds only counters. It knows no files and no clock.
 //!
+//! On several ranks each does its share of the micro-batches and of the update ([`super::share`]); what a step reports is the
+//! same on all of them.
+//!
 //! Invariant: the states named by [`Trainer::snapshot`], [`Progress`] and the position in the data determine everything
 //! that follows.
 
+use super::average::{self, Averages, Due};
 use super::error::{NonFinite, TrainError};
 use super::groups::{fake_quantized, optimizer};
 use super::recipe::{EmaStart, Qat, Recipe};
 use super::schedule;
+use super::share::{Reduction, SharedUpdate, is_own_run};
 use crate::backend::{Backend, ExecutableId};
+use crate::collective::{Call, Collective};
 use crate::data::{Batch, TokenStream};
 use crate::model::gpt::{Weights, Window};
 use crate::model::graphs::{grad_name, gradient_graph};
 use crate::model::init::initialize;
-use crate::model::{ModelConfig, Role, parameters};
-use crate::optim::{
-    Optimizer, Rule, average_graph, average_name, average_restart_graph, moment_name, second_moment_name,
-};
+use crate::model::{ModelConfig, parameters};
+use crate::optim::{Optimizer, Rule, average_name, moment_name, second_moment_name};
 use crate::plan::{Plan, PlanOptions};
 use crate::tensor::Tensor;
-use half::bf16;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -57,25 +60,27 @@ pub struct StepReport {
 
 /// A model in training.
 pub struct Trainer<'a> {
-    backend: &'a mut dyn Backend,
+    collective: &'a mut dyn Collective,
+    reduction: Reduction,
     model: ModelConfig,
     recipe: Recipe,
     shapes: BTreeMap<String, Vec<usize>>,
     optimizer: Optimizer,
     gradient: ExecutableId,
-    update: ExecutableId,
+    update: Update,
     average: Option<Averages>,
     progress: Progress,
 }
 
-/// Plans over the averages.
-#[derive(Clone, Copy)]
-struct Averages {
-    update: ExecutableId,
-    restart: ExecutableId,
+/// How gradients become weights.
+enum Update {
+    /// One plan clips and updates everything.
+    Alone(ExecutableId),
+    /// Ranks divide the work.
+    Shared(Box<SharedUpdate>),
 }
 
-async fn compile(
+pub(super) async fn compile(
     backend: &mut dyn Backend,
     name: &str,
     graph: crate::graph::Graph,
@@ -84,14 +89,20 @@ async fn compile(
 }
 
 impl<'a> Trainer<'a> {
-    /// Puts freshly initialized weights on a backend that holds no states yet, and compiles the plans.
+    /// Puts freshly initialized weights on a backend that holds no states yet, and compiles the plans. Ranks start equal: the
+    /// weights follow from the seed.
     pub async fn new(
-        backend: &'a mut dyn Backend,
+        collective: &'a mut dyn Collective,
         model: &ModelConfig,
         recipe: &Recipe,
+        reduction: Reduction,
     ) -> Result<Trainer<'a>, TrainError> {
         model.check()?;
         recipe.check()?;
+        check_ranks(collective, recipe)?;
+        // Where sums have an order of their own, keeping micro-batches in order gains nothing.
+        let reduction = if collective.ordered() { reduction } else { Reduction::Once };
+        let backend = collective.backend();
         for (name, tensor) in initialize(model, recipe.init, recipe.seed) {
             backend.write_state(&name, &tensor)?;
         }
@@ -99,18 +110,27 @@ impl<'a> Trainer<'a> {
         let optimizer = optimizer(model, recipe);
         let fake_quant = recipe.qat == Qat::Always;
         let gradient = compile_gradient(backend, model, recipe, &optimizer, fake_quant).await?;
-        let update = compile(backend, "update", optimizer.update_graph(&shapes)?).await?;
-        let average = if recipe.ema_enabled || recipe.swa_enabled {
-            let update = compile(backend, "average", average_graph(&shapes)?).await?;
-            let restart = compile(backend, "average_restart", average_restart_graph(&shapes)?).await?;
-            Some(Averages { update, restart })
+        let average = Averages::compile(backend, recipe, &shapes).await?;
+        let update = if collective.size() == 1 {
+            let graph = optimizer.update_graph(&shapes)?;
+            Update::Alone(compile(collective.backend(), "update", graph).await?)
         } else {
-            None
+            Update::Shared(Box::new(SharedUpdate::compile(collective, &optimizer, &shapes).await?))
         };
         let progress = Progress { fake_quant, ..Progress::default() };
         let (model, recipe) = (model.clone(), recipe.clone());
-        let mut trainer =
-            Trainer { backend, model, recipe, shapes, optimizer, gradient, update, average, progress };
+        let mut trainer = Trainer {
+            collective,
+            reduction,
+            model,
+            recipe,
+            shapes,
+            optimizer,
+            gradient,
+            update,
+            average,
+            progress,
+        };
         if trainer.recipe.ema_enabled && trainer.recipe.ema_start == EmaStart::Initial {
             trainer.restart_average()?;
         }
@@ -124,17 +144,37 @@ impl<'a> Trainer<'a> {
 
     /// The backend, between steps.
     pub fn backend(&mut self) -> &mut dyn Backend {
-        &mut *self.backend
+        self.collective.backend()
     }
 
-    /// Every state that the run depends on, by name: parameters, moments, averages.
+    /// The ranks, between steps.
+    pub fn collective(&mut self) -> &mut dyn Collective {
+        &mut *self.collective
+    }
+
+    /// Makes every state that the run depends on current on this rank. All ranks do this together.
+    pub async fn gather(&mut self) -> Result<(), TrainError> {
+        match &self.update {
+            Update::Alone(_) => Ok(()),
+            Update::Shared(update) => update.gather_moments(self.collective).await,
+        }
+    }
+
+    /// Every state that the run depends on, by name: parameters, moments, averages. On several ranks, [`Trainer::gather`]
+    /// comes first.
     pub async fn snapshot(&mut self) -> Result<Vec<(String, Tensor)>, TrainError> {
         let mut states = Vec::new();
         for name in self.state_names() {
-            let tensor = self.backend.read_state(&name).await?;
+            let tensor = self.collective.backend().read_state(&name).await?;
             states.push((name, tensor));
         }
         Ok(states)
+    }
+
+    /// Gives every rank all states as rank 0 has them.
+    pub async fn spread(&mut self) -> Result<(), TrainError> {
+        let names = self.state_names();
+        Ok(self.collective.broadcast(Call::unlimited("the states to resume from"), &names).await?)
     }
 
     /// Puts back what [`Trainer::snapshot`] and [`Trainer::progress`] gave, in full.
@@ -144,7 +184,7 @@ impl<'a> Trainer<'a> {
         progress: Progress,
     ) -> Result<(), TrainError> {
         for (name, tensor) in states {
-            self.backend.write_state(name, tensor)?;
+            self.backend().write_state(name, tensor)?;
         }
         if progress.fake_quant != self.progress.fake_quant {
             self.gradient = self.compile_gradient(progress.fake_quant).await?;
@@ -213,28 +253,58 @@ impl<'a> Trainer<'a> {
     }
 
     async fn compile_gradient(&mut self, fake_quant: bool) -> Result<ExecutableId, TrainError> {
-        compile_gradient(&mut *self.backend, &self.model, &self.recipe, &self.optimizer, fake_quant).await
+        compile_gradient(self.collective.backend(), &self.model, &self.recipe, &self.optimizer, fake_quant)
+            .await
     }
 
-    /// Gradients of a step in the `grad/` states; the mean loss.
+    /// This rank's gradients of a step in the `grad/` states; the mean loss of all ranks.
     async fn accumulate(&mut self, stream: &mut TokenStream) -> Result<f64, TrainError> {
-        let (seq, rows) = (self.recipe.train_seq_len, self.recipe.rows());
-        let runs = self.recipe.train_batch_tokens / (rows * seq);
-        let share = Tensor::scalar(1.0 / runs as f64);
-        let mut sum = 0.0;
-        let mut first = true;
-        for _ in 0..self.recipe.grad_accum_steps {
-            let Batch { inputs, targets, .. } = stream.batch(self.recipe.take_tokens(), seq, 0, 1)?;
-            for (x, y) in inputs.chunks(rows * seq).zip(targets.chunks(rows * seq)) {
-                let (x, y) = (Tensor::i32(&[x.len()], x.to_vec()), Tensor::i32(&[y.len()], y.to_vec()));
-                let keep = Tensor::scalar(if first { 0.0 } else { 1.0 });
-                let inputs = [("tokens", &x), ("targets", &y), ("share", &share), ("keep", &keep)];
-                self.backend.submit(self.gradient, &inputs)?;
-                sum += self.backend.read_output(self.gradient, "loss").await?.item();
-                first = false;
+        let (seq, take) = (self.recipe.train_seq_len, self.recipe.take_tokens());
+        let run_tokens = self.recipe.rows() * seq;
+        let (rank, size) = (self.collective.rank(), self.collective.size());
+        let (runs, per_take) = (self.recipe.runs(), take / run_tokens);
+        let mut losses = Vec::with_capacity(runs / size);
+        for first in (0..runs).step_by(per_take) {
+            let own = |run: &usize| is_own_run(first + run, rank, size);
+            if !(0..per_take).any(|run| own(&run)) {
+                stream.skip(take as u64 + 1);
+                continue;
+            }
+            let Batch { inputs, targets, .. } = stream.batch(take, seq, 0, 1)?;
+            for run in (0..per_take).filter(own) {
+                let range = run * run_tokens..(run + 1) * run_tokens;
+                self.fold(losses.len()).await?;
+                losses.push(self.gradient(&inputs[range.clone()], &targets[range], losses.len()).await?);
             }
         }
+        let call = format!("losses, step {}", self.progress.step);
+        let losses = self.collective.gather_values(Call::step(&call), &losses)?;
+        let sum = (0..runs).fold(0.0, |sum, run| sum + losses[run % size][run / size]);
         Ok(sum / runs as f64)
+    }
+
+    /// Before this rank's `done`-th micro-batch of a step: brings the sum so far to rank 0, where sums are kept in order.
+    async fn fold(&mut self, done: usize) -> Result<(), TrainError> {
+        match &self.update {
+            Update::Shared(update) if done > 0 && self.reduction == Reduction::InOrder => {
+                update.fold(self.collective, self.progress.step).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds the gradient of this rank's `done`-th micro-batch of a step; its loss.
+    async fn gradient(&mut self, inputs: &[i32], targets: &[i32], done: usize) -> Result<f64, TrainError> {
+        let (x, y) =
+            (Tensor::i32(&[inputs.len()], inputs.to_vec()), Tensor::i32(&[targets.len()], targets.to_vec()));
+        let share = Tensor::scalar(1.0 / self.recipe.runs() as f64);
+        // In order, the sum so far lies on rank 0 alone.
+        let elsewhere = self.reduction == Reduction::InOrder && self.collective.rank() > 0;
+        let keep = Tensor::scalar(if done == 0 || elsewhere { 0.0 } else { 1.0 });
+        let inputs = [("tokens", &x), ("targets", &y), ("share", &share), ("keep", &keep)];
+        let backend = self.collective.backend();
+        backend.submit(self.gradient, &inputs)?;
+        Ok(backend.read_output(self.gradient, "loss").await?.item())
     }
 
     /// Clips and updates; the gradient norm before.
@@ -248,48 +318,40 @@ impl<'a> Trainer<'a> {
         ]
         .map(|(name, value)| (name, Tensor::scalar(value)));
         let inputs: Vec<(&str, &Tensor)> = scalars.iter().map(|(name, value)| (*name, value)).collect();
-        self.backend.submit(self.update, &inputs)?;
-        Ok(self.backend.read_output(self.update, "grad_norm").await?.item())
+        match &self.update {
+            Update::Alone(update) => {
+                let backend = self.collective.backend();
+                backend.submit(*update, &inputs)?;
+                Ok(backend.read_output(*update, "grad_norm").await?.item())
+            }
+            Update::Shared(update) => update.run(self.collective, &inputs, self.progress.step).await,
+        }
     }
 
     /// Takes the weights after a step into the average, where it is time.
     async fn average(&mut self, lr_scale: f64) -> Result<(), TrainError> {
-        let Some(Averages { update, .. }) = self.average else { return Ok(()) };
-        let count = self.progress.averaged;
-        let keep = if self.recipe.ema_enabled {
-            if count == 0 {
-                return self.restart_average();
+        let Some(average) = &self.average else { return Ok(()) };
+        let Progress { step, averaged, .. } = self.progress;
+        let backend = self.collective.backend();
+        match average::due(&self.recipe, step, averaged, lr_scale) {
+            None => Ok(()),
+            Some(Due::Restart) => self.restart_average(),
+            Some(Due::Keep(keep)) => {
+                average.update(backend, keep)?;
+                self.progress.averaged += 1;
+                if self.recipe.ema_bf16_tables {
+                    average::round_tables(backend, &self.model).await
+                } else {
+                    Ok(())
+                }
             }
-            self.recipe.ema_decay
-        } else if lr_scale < self.recipe.swa_below && self.progress.step.is_multiple_of(self.recipe.swa_every)
-        {
-            count as f64 / (count + 1) as f64
-        } else {
-            return Ok(());
-        };
-        self.backend.submit(update, &[("keep", &Tensor::scalar(keep))])?;
-        self.progress.averaged += 1;
-        if self.recipe.ema_bf16_tables { self.round_tables().await } else { Ok(()) }
+        }
     }
 
     fn restart_average(&mut self) -> Result<(), TrainError> {
-        if let Some(Averages { restart, .. }) = self.average {
-            self.backend.submit(restart, &[])?;
+        if let Some(average) = &self.average {
+            average.restart(self.collective.backend())?;
             self.progress.averaged = 1;
-        }
-        Ok(())
-    }
-
-    /// Rounds the averages of embeddings and tables to bf16, as scripts that average in the parameter's type do.
-    async fn round_tables(&mut self) -> Result<(), TrainError> {
-        for param in parameters(&self.model) {
-            if !matches!(param.role, Role::Token | Role::Table) {
-                continue;
-            }
-            let name = average_name(&param.name);
-            let values = self.backend.read_state(&name).await?.to_f32();
-            let rounded = values.into_iter().map(|x| bf16::from_f32(x).to_f32()).collect();
-            self.backend.write_state(&name, &Tensor::f32(&param.shape, rounded))?;
         }
         Ok(())
     }
@@ -301,7 +363,7 @@ impl<'a> Trainer<'a> {
         let gradients = names.iter().map(|n| (grad_name(n), NonFinite::Gradient(n.clone())));
         let mut tensor = NonFinite::Activation;
         for (state, source) in sources.chain(gradients) {
-            let finite = match self.backend.read_state(&state).await {
+            let finite = match self.backend().read_state(&state).await {
                 Ok(values) => values.to_f64().iter().all(|x| x.is_finite()),
                 // Without a gradient of its own it is not at fault.
                 Err(crate::backend::BackendError::UnknownState { .. }) => true,
@@ -314,6 +376,12 @@ impl<'a> Trainer<'a> {
         }
         Ok(TrainError::NotFinite { step: self.progress.step, what, value, tensor })
     }
+}
+
+/// Refuses a number of ranks that does not divide the micro-batches of a step.
+fn check_ranks(collective: &dyn Collective, recipe: &Recipe) -> Result<(), TrainError> {
+    let (ranks, runs) = (collective.size(), recipe.runs());
+    if runs.is_multiple_of(ranks) { Ok(()) } else { Err(TrainError::Ranks { ranks, runs }) }
 }
 
 async fn compile_gradient(

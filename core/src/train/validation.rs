@@ -5,7 +5,8 @@
 //! scores come from [`crate::eval`].
 
 use super::error::TrainError;
-use crate::backend::{Backend, ExecutableId};
+use crate::backend::ExecutableId;
+use crate::collective::{Call, Collective};
 use crate::data::TokenStream;
 use crate::model::ModelConfig;
 use crate::model::gpt::{Weights, Window};
@@ -62,10 +63,10 @@ impl Validation {
         self.executable = None;
     }
 
-    /// Scores the weights that `backend` holds.
+    /// Scores the weights that every rank holds, each its share of the runs; the same on all ranks and for any number.
     pub async fn score(
         &mut self,
-        backend: &mut dyn Backend,
+        collective: &mut dyn Collective,
         model: &ModelConfig,
     ) -> Result<Score, TrainError> {
         let window = Window { rows: self.rows_per_run, seq: self.seq };
@@ -73,24 +74,31 @@ impl Validation {
             Some(executable) => executable,
             None => {
                 let graph = score_graph(model, &Weights::default(), window)?;
-                backend.compile(Plan::new("validation", &graph, PlanOptions::default())).await?
+                let plan = Plan::new("validation", &graph, PlanOptions::default());
+                collective.backend().compile(plan).await?
             }
         };
         self.executable = Some(executable);
+        let (rank, size) = (collective.rank(), collective.size());
         let (run, targets) = (window.tokens(), self.tokens.len() - 1);
-        let mut sum = 0.0;
-        for start in (0..targets).step_by(run) {
-            let end = (start + run).min(targets);
+        let runs = targets.div_ceil(run);
+        // As many entries on every rank, the last ones of some unused.
+        let mut sums = vec![0.0; runs.div_ceil(size)];
+        for index in (rank..runs).step_by(size) {
+            let (start, end) = (index * run, ((index + 1) * run).min(targets));
             let padded = |from: usize| {
                 let mut ids = self.tokens[from..from + (end - start)].to_vec();
                 ids.resize(run, 0);
                 Tensor::i32(&[run], ids)
             };
             let (x, y) = (padded(start), padded(start + 1));
+            let backend = collective.backend();
             backend.submit(executable, &[("tokens", &x), ("targets", &y)])?;
             let nll = backend.read_output(executable, "nll").await?.to_f64();
-            sum += nll[..end - start].iter().sum::<f64>();
+            sums[index / size] = nll[..end - start].iter().sum::<f64>();
         }
+        let sums = collective.gather_values(Call::unlimited("validation"), &sums)?;
+        let sum = (0..runs).fold(0.0, |sum, index| sum + sums[index % size][index / size]);
         let bytes = self.bytes.as_ref().map(|table| {
             let charged = |pair: &[i32]| u64::from(table.target_bytes(Some(pair[0] as u32), pair[1] as u32));
             self.tokens.windows(2).map(charged).sum::<u64>()

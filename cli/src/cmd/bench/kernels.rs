@@ -103,7 +103,7 @@ pub(super) fn run(args: &KernelArgs) -> Outcome {
     };
     let adapter = match target.device {
         Device::Wgpu(index) => block_on(adapters()).into_iter().nth(index),
-        Device::Auto | Device::Cpu | Device::Reference => None,
+        Device::Auto | Device::Cpu | Device::Reference | Device::Cuda(_) => None,
     };
     let capabilities = adapter.as_ref().map(|adapter| adapter.capabilities());
     let (mut backend, mut rows) = (target.open()?, Vec::new());

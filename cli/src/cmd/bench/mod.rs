@@ -1,10 +1,13 @@
-//! `golf bench`: tokens per second of a model, in the columns of llama-bench; `golf bench kernels` times single products.
+//! `golf bench`: tokens per second of a model, in the columns of llama-bench; `golf bench kernels` times single products,
+//! `golf bench codecs` compresses weights.
 //!
 //! Tokenization, sampling and data loading are excluded. `pp` scores a window (forward and loss), `ttt` is forward,
 //! backward and SGD with momentum over all parameters on it, `tg` generates from an empty context. Rates are medians
 //! with the standard deviation over the repetitions. On the CPU they also come per core-second (process CPU time over all
 //! threads), the figure to compare on a busy machine.
 
+mod codecs;
+mod contenders;
 mod kernels;
 mod phases;
 
@@ -30,6 +33,8 @@ pub struct BenchArgs {
 enum BenchCommand {
     /// Time products and attention alone, as a fraction of what the device can do
     Kernels(kernels::KernelArgs),
+    /// Compress the same integers with every codec: sizes, times, and proof that they come back
+    Codecs(codecs::CodecArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -96,8 +101,10 @@ struct Row {
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> Outcome {
-    if let Some(BenchCommand::Kernels(args)) = &args.command {
-        return kernels::run(args);
+    match &args.command {
+        Some(BenchCommand::Kernels(args)) => return kernels::run(args),
+        Some(BenchCommand::Codecs(args)) => return codecs::run(args),
+        None => {}
     }
     let args = &args.model;
     let (model, target) = (Model::open(&args.model, args.bits)?, args.device.target());

@@ -24,7 +24,8 @@ struct Times {
     cpu: Vec<f64>,
 }
 
-fn cpu_seconds() -> f64 {
+/// Time that all threads of the process have computed.
+pub(super) fn cpu_seconds() -> f64 {
     let now = clock_gettime(ClockId::ProcessCPUTime);
     now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
 }

@@ -9,6 +9,7 @@ mod print;
 use crate::exit::{Outcome, Status};
 use clap::Args;
 use golf_core::cpu::Cpu;
+use golf_cuda::{DeviceInfo, Nvrtc};
 use golf_wgpu::{Adapter, DeviceError, Wgpu, adapters};
 use pollster::block_on;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct DoctorArgs {
 struct Report {
     program: &'static str,
     devices: Vec<Row>,
+    /// What CUDA needs beside a GPU.
+    cuda: CudaRow,
     /// What a user could do to get more.
     hints: Vec<String>,
 }
@@ -37,6 +40,7 @@ struct Report {
 enum Row {
     Cpu(CpuRow),
     Wgpu(WgpuRow),
+    Cuda(GpuRow),
 }
 
 #[derive(Serialize)]
@@ -68,6 +72,43 @@ struct WgpuRow {
     kernels: BTreeMap<&'static str, Vec<&'static str>>,
 }
 
+/// An NVIDIA GPU.
+#[derive(Serialize)]
+struct GpuRow {
+    /// As `--device` takes it.
+    device: String,
+    name: String,
+    /// Compute capability, such as 9.0.
+    compute: String,
+    memory_bytes: u64,
+}
+
+/// A part of CUDA: its version, or why there is none.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Part {
+    Version { version: String },
+    Problem { problem: String },
+}
+
+impl Part {
+    fn of<E: ToString>(version: Result<(i32, i32), E>) -> Self {
+        match version {
+            Ok((major, minor)) => Part::Version { version: format!("{major}.{minor}") },
+            Err(error) => Part::Problem { problem: error.to_string() },
+        }
+    }
+}
+
+/// What is there of CUDA.
+#[derive(Serialize)]
+struct CudaRow {
+    /// Newest CUDA version that the driver runs.
+    driver: Part,
+    /// Version of the compiler of kernels.
+    nvrtc: Part,
+}
+
 #[derive(Serialize)]
 struct Limit {
     name: &'static str,
@@ -83,13 +124,15 @@ pub fn run(args: &DoctorArgs) -> Outcome {
     for (index, adapter) in found.iter().enumerate() {
         devices.push(Row::Wgpu(wgpu(index, adapter)?));
     }
+    let (cuda, gpus) = cuda();
+    devices.extend(gpus.into_iter().enumerate().map(|(index, gpu)| Row::Cuda(gpu_row(index, gpu))));
     let mut hints = Vec::new();
     if found.is_empty() {
         hints.push(DeviceError::NoAdapter.to_string());
     } else if found.iter().all(Adapter::is_software) {
         hints.push("every GPU adapter is software: `--device auto` takes the CPU".to_owned());
     }
-    let report = Report { program: concat!("golf ", env!("CARGO_PKG_VERSION")), devices, hints };
+    let report = Report { program: concat!("golf ", env!("CARGO_PKG_VERSION")), devices, cuda, hints };
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print!("{}", print::text(&report)),
@@ -122,4 +165,20 @@ fn wgpu(index: usize, adapter: &Adapter) -> Result<WgpuRow, golf_core::ops::OpEr
         features: adapter.features().into_iter().collect(),
         kernels: kernels::by_op(adapter.capabilities())?,
     })
+}
+
+/// What there is of CUDA, and the GPUs that its driver lists.
+fn cuda() -> (CudaRow, Vec<DeviceInfo>) {
+    let (driver, gpus) = match golf_cuda::devices() {
+        Ok((version, gpus)) => (Ok(version), gpus),
+        Err(error) => (Err(error), Vec::new()),
+    };
+    let nvrtc = Nvrtc::load().map(|nvrtc| nvrtc.version);
+    (CudaRow { driver: Part::of(driver), nvrtc: Part::of(nvrtc) }, gpus)
+}
+
+fn gpu_row(index: usize, info: DeviceInfo) -> GpuRow {
+    let (major, minor) = info.compute;
+    let compute = format!("{major}.{minor}");
+    GpuRow { device: format!("cuda:{index}"), name: info.name, compute, memory_bytes: info.memory }
 }

@@ -1,7 +1,7 @@
 //! The report for people.
 
 use super::kernels::{PRESET, WINDOW};
-use super::{CpuRow, Report, Row, WgpuRow};
+use super::{CpuRow, GpuRow, Part, Report, Row, WgpuRow};
 use crate::table::markdown;
 
 pub(super) fn text(report: &Report) -> String {
@@ -10,9 +10,15 @@ pub(super) fn text(report: &Report) -> String {
     let mut text = format!("{}\n\n", markdown(&header, &rows));
     let adapters = report.devices.iter().filter_map(|row| match row {
         Row::Wgpu(row) => Some(row),
-        Row::Cpu(_) => None,
+        Row::Cpu(_) | Row::Cuda(_) => None,
     });
     adapters.for_each(|row| text.push_str(&adapter(row)));
+    let part = |part: &Part| match part {
+        Part::Version { version } => version.clone(),
+        Part::Problem { problem } => problem.replace('\n', "; "),
+    };
+    text.push_str(&format!("CUDA driver: {}\n", part(&report.cuda.driver)));
+    text.push_str(&format!("CUDA compiler (NVRTC): {}\n", part(&report.cuda.nvrtc)));
     report.hints.iter().for_each(|hint| text.push_str(&format!("{hint}\n")));
     text
 }
@@ -25,6 +31,14 @@ fn line(row: &Row) -> Vec<String> {
             format!("vectors: {instructions}"),
             String::new(),
             format!("{threads} threads"),
+            "ok".to_owned(),
+        ],
+        Row::Cuda(GpuRow { device, name, compute, memory_bytes }) => [
+            device.clone(),
+            name.clone(),
+            format!("CUDA, compute capability {compute}"),
+            String::new(),
+            format!("{:.1} GB", *memory_bytes as f64 / 1e9),
             "ok".to_owned(),
         ],
         Row::Wgpu(row) => [

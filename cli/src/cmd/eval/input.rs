@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// Why there is no stream.
 #[derive(Debug, Error)]
-pub(super) enum InputError {
+pub(in crate::cmd) enum InputError {
     /// A file could not be used.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -59,7 +59,9 @@ fn limit(wanted: Option<usize>, got: usize) -> Result<usize, InputError> {
     }
 }
 
-fn from_text(
+/// The first `wanted` targets of a text, all of them without a number; a lossy tokenizer marks the stream where
+/// that is allowed.
+pub(in crate::cmd) fn from_text(
     path: &Path,
     tokenizer: &Tokenizer,
     bos: i32,
@@ -90,7 +92,12 @@ fn from_text(
     Ok(Stream { tokens, target_bytes, source, marks: Marks { lossy_tokenizer: lossy, ..Marks::default() } })
 }
 
-fn from_shard(path: &Path, tokenizer: &Tokenizer, wanted: Option<usize>) -> Result<Stream, InputError> {
+/// The first `wanted` targets of a shard.
+pub(in crate::cmd) fn from_shard(
+    path: &Path,
+    tokenizer: &Tokenizer,
+    wanted: Option<usize>,
+) -> Result<Stream, InputError> {
     let (mut tokens, digest) = load::shard(path)?;
     let targets = limit(wanted, tokens.len() - 1)?;
     tokens.truncate(targets + 1);

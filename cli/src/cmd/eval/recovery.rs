@@ -11,6 +11,13 @@ use std::error::Error;
 /// Losses in a row, without a chunk between them, after which the run gives up.
 const LOSSES: usize = 3;
 
+/// A finished evaluation.
+pub(super) struct Finished {
+    pub receipt: Receipt,
+    /// Chunks that an earlier process had committed.
+    pub resumed_at_chunk: usize,
+}
+
 /// Runs an evaluation to its end.
 pub(super) fn run(
     args: &EvalArgs,
@@ -18,11 +25,12 @@ pub(super) fn run(
     model: &ModelWeights,
     stream: &Stream,
     options: &EvalOptions,
-) -> Result<Receipt, Box<dyn Error>> {
+) -> Result<Finished, Box<dyn Error>> {
     let mut last = match args.resume.as_deref().filter(|path| path.exists()) {
         Some(path) => Some(Snapshot::load(path)?),
         None => None,
     };
+    let resumed_at_chunk = committed(last.as_ref());
     let (mut losses, mut lose_after) = (0, args.lose_device_after);
     loop {
         let begun = committed(last.as_ref());
@@ -44,7 +52,7 @@ pub(super) fn run(
         let mut commit: Commit<'_> = if wanted { Some(&mut keep) } else { None };
         let outcome = session.run(args, &mut commit);
         match outcome {
-            Ok(()) => return session.receipt(),
+            Ok(()) => return Ok(Finished { receipt: session.receipt()?, resumed_at_chunk }),
             Err(error) if is_lost(&*error) => {
                 let done = committed(last.as_ref());
                 losses = if done > begun { 1 } else { losses + 1 };

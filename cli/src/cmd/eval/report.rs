@@ -33,6 +33,8 @@ pub(super) struct Report {
     bpb_without_ttt: Option<f64>,
     device: String,
     seconds: f64,
+    /// Chunks of an earlier process, which the seconds do not cover.
+    resumed_at_chunk: usize,
     tokens_per_second: f64,
     artifact_sha256: Option<String>,
     text_sha256: Option<String>,
@@ -59,6 +61,7 @@ impl Report {
         config: &ModelConfig,
         without_ttt: Option<Option<f64>>,
         elapsed: Duration,
+        resumed_at_chunk: usize,
     ) -> Self {
         let (run, totals, seconds) = (&receipt.run, &receipt.totals, elapsed.as_secs_f64());
         let chunk = |c: &golf_core::eval::receipt::ChunkRecord| Chunk {
@@ -92,6 +95,7 @@ impl Report {
             bpb_without_ttt: without_ttt.flatten(),
             device: run.device.clone(),
             seconds,
+            resumed_at_chunk,
             tokens_per_second: totals.tokens as f64 / seconds,
             artifact_sha256: run.source.artifact_sha256.clone(),
             text_sha256: run.source.text_sha256.clone(),

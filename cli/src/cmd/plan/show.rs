@@ -1,10 +1,12 @@
 //! `golf plan show`: a plan as text that reads like a hand-written forward and backward, and the memory that it takes.
 
 use super::PlanFlags;
+use crate::device::Device;
 use crate::exit::{Outcome, Status};
 use crate::flags::PassFlags;
 use clap::Args;
-use golf_wgpu::{Capabilities, Footprint};
+use golf_core::plan::Plan;
+use golf_wgpu::Capabilities;
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ShowArgs {
@@ -12,6 +14,9 @@ pub(super) struct ShowArgs {
     plan: PlanFlags,
     #[command(flatten)]
     passes: PassFlags,
+    /// Whose memory is stated: `cuda`, or any other GPU
+    #[arg(long, value_name = "wgpu|cuda", default_value_t = Device::Wgpu(0))]
+    device: Device,
     /// Print memory and work only, not the steps
     #[arg(long)]
     summary: bool,
@@ -26,21 +31,24 @@ pub(super) fn run(args: &ShowArgs) -> Outcome {
     } else {
         print!("{text}");
     }
-    println!("{}", memory(&Footprint::of(&plan, Capabilities::default())));
+    println!("{}", memory(&plan, args.device));
     Ok(Status::Done)
 }
 
-/// One line: the buffers of a plan on a GPU with WebGPU's default features.
-fn memory(footprint: &Footprint) -> String {
-    let Footprint { states, inputs, values, scratch, params } = *footprint;
-    let parts = [
-        ("states", states),
-        ("inputs", inputs),
-        ("values", values),
-        ("scratch", scratch),
-        ("params", params),
-        ("total", footprint.total()),
-    ];
-    let parts = parts.map(|(name, bytes)| format!("{name} {:.3} MB", bytes as f64 / 1e6));
-    format!("buffers on a GPU: {}", parts.join(", "))
+/// One line: the buffers of a plan on an NVIDIA GPU, or on any other with WebGPU's default features.
+fn memory(plan: &Plan, device: Device) -> String {
+    let (what, parts) = if let Device::Cuda(_) = device {
+        let footprint = golf_cuda::Footprint::of(plan, golf_cuda::Precision::F32);
+        let golf_cuda::Footprint { states, inputs, values, scratch } = footprint;
+        let parts = [("states", states), ("inputs", inputs), ("values", values), ("scratch", scratch)];
+        ("a CUDA GPU", [&parts[..], &[("total", footprint.total())]].concat())
+    } else {
+        let footprint = golf_wgpu::Footprint::of(plan, Capabilities::default());
+        let golf_wgpu::Footprint { states, inputs, values, scratch, params } = footprint;
+        let parts = [("states", states), ("inputs", inputs), ("values", values), ("scratch", scratch)];
+        ("a GPU", [&parts[..], &[("params", params), ("total", footprint.total())]].concat())
+    };
+    let parts: Vec<_> =
+        parts.iter().map(|(name, bytes)| format!("{name} {:.3} MB", *bytes as f64 / 1e6)).collect();
+    format!("buffers on {what}: {}", parts.join(", "))
 }

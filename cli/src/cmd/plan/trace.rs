@@ -36,8 +36,8 @@ pub(super) struct TraceArgs {
 /// Why a device times no steps.
 #[derive(Debug, Error)]
 enum TraceError {
-    #[error("`reference` does not time its steps\nhint: `--device cpu` does")]
-    Untimed,
+    #[error("`{device}` does not time its steps\nhint: `--device cpu` does")]
+    Untimed { device: Device },
     #[error(
         "`{backend}` has no time stamps for a plan of {steps} steps\nhint: `golf bench --device {device}` times whole runs"
     )]
@@ -57,7 +57,7 @@ impl Timed {
         match target.device {
             Device::Wgpu(index) => Ok(Timed::Wgpu(Box::new(target.wgpu(index)?))),
             Device::Cpu | Device::Auto => Ok(Timed::Cpu(target.cpu().with_trace())),
-            Device::Reference => Err(TraceError::Untimed),
+            Device::Reference | Device::Cuda(_) => Err(TraceError::Untimed { device: target.device }),
         }
     }
 

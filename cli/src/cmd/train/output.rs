@@ -40,6 +40,8 @@ pub struct Output {
     pace: Option<(f64, u64)>,
     tokens: u64,
     smooth_loss: Option<f64>,
+    /// Predicted bytes of the artifact.
+    size: Option<u64>,
 }
 
 impl Output {
@@ -62,6 +64,7 @@ impl Output {
             pace: None,
             tokens: 0,
             smooth_loss: None,
+            size: None,
         })
     }
 
@@ -115,7 +118,8 @@ impl Output {
         };
         bar.set_position((fraction.min(1.0) * TICKS as f64) as u64);
         bar.set_message(format!(
-            "step {step}  loss {smooth:.4}  {rate:.0} tok/s  {budget}  ETA {}",
+            "step {step}  loss {smooth:.4}{}  {rate:.0} tok/s  {budget}  ETA {}",
+            self.size.map_or(String::new(), |bytes| format!("  ~{:.2} MB", bytes as f64 / 1e6)),
             clock(left)
         ));
     }
@@ -132,6 +136,12 @@ impl Sink for Output {
             Event::Step { step, loss, tokens, train_ms, .. } => {
                 self.progress(*step, *loss, *tokens, *train_ms);
                 if !self.style.quiet && self.bar.is_none() && self.due(*step) {
+                    self.line(&event.log_line());
+                }
+            }
+            Event::Size { predicted_bytes, .. } => {
+                self.size = Some(*predicted_bytes);
+                if !self.style.quiet && self.bar.is_none() {
                     self.line(&event.log_line());
                 }
             }

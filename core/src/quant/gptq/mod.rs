@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use super::quantile::{magnitudes, quantile_sorted, sort_from};
 use super::rows::{Quantized, Scales, half_step};
-use super::scheme::{PERCENTILES, first_least};
+use super::scheme::{PERCENTILES, deviation, first_least};
 use factor::{add_scaled, cholesky, invert_lower};
 
 /// Rows of the weight matrix that are compensated together.
@@ -163,13 +163,7 @@ impl Gptq {
 /// unbiased: a clip at `k` sigmas, chosen without a search. Rows of one column, which have no deviation, get
 /// the least step.
 pub fn sigma_steps(weights: &[f32], cols: usize, k: f64, c: u32) -> Vec<f16> {
-    let step = |row: &[f32]| {
-        let n = row.len() as f64;
-        let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-        let squares: f64 = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum();
-        let deviation = (squares / (n - 1.0).max(1.0)).sqrt() as f32;
-        half_step((k as f32 * deviation / c as f32).max(1e-10))
-    };
+    let step = |row: &[f32]| half_step((k as f32 * deviation(row) / c as f32).max(1e-10));
     weights.chunks(cols.max(1)).map(step).collect()
 }
 
@@ -221,12 +215,12 @@ fn round_columns<'a>(
     q
 }
 
-fn order_of(hessian: &[f32]) -> Result<usize, GptqError> {
+pub(super) fn order_of(hessian: &[f32]) -> Result<usize, GptqError> {
     let n = hessian.len().isqrt();
     if n * n == hessian.len() { Ok(n) } else { Err(GptqError::NotSquare { len: hessian.len() }) }
 }
 
-fn check_weights(weights: &[f32], rows: usize, cols: usize) -> Result<(), GptqError> {
+pub(super) fn check_weights(weights: &[f32], rows: usize, cols: usize) -> Result<(), GptqError> {
     if weights.len() == rows * cols {
         Ok(())
     } else {

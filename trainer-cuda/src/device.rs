@@ -1,0 +1,304 @@
+//! NVIDIA GPUs through the CUDA driver, which is found at run time: a machine without one is an error that says so.
+
+#![allow(unsafe_code)]
+
+use crate::cache;
+use crate::driver::Driver;
+use crate::kernel::{Kernel, Param};
+use crate::nvrtc::{Nvrtc, NvrtcError, OPTIONS};
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result, sys};
+use cudarc::nvrtc::Ptx;
+use golf_core::backend::BackendError;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::rc::Rc;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why a GPU could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The driver's library is not there.
+    #[error("no CUDA driver (`libcuda`)\nhint: install NVIDIA's driver, or choose another device")]
+    NoDriver,
+    /// The driver is there and refuses to start.
+    #[error("the CUDA driver does not start: {reason}\nhint: `nvidia-smi` says what it sees")]
+    Refused {
+        /// What the driver said.
+        reason: String,
+    },
+    /// There is no such device.
+    #[error("no CUDA device {index}: the driver lists {count}")]
+    NoSuchDevice {
+        /// Number asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// A device did not open.
+    #[error("CUDA device {index} cannot be opened: {reason}")]
+    Closed {
+        /// Its number.
+        index: usize,
+        /// What the driver said.
+        reason: String,
+    },
+}
+
+/// What there is to know of a GPU without using it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Its name.
+    pub name: String,
+    /// Compute capability.
+    pub compute: (i32, i32),
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+/// Version of the driver and its GPUs in the driver's order.
+pub fn devices() -> Result<((i32, i32), Vec<DeviceInfo>), DeviceError> {
+    let count = start()?;
+    let mut version = 0;
+    // SAFETY: the driver has started, and the pointer is to a live integer.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(|error| refused(&error))?;
+    let infos = (0..count).map(|index| Ok(info(&*context(index)?).map_err(|error| closed(index, &error))?));
+    Ok(((version / 1000, version % 1000 / 10), infos.collect::<Result<_, DeviceError>>()?))
+}
+
+/// Starts the driver and counts the devices. Every other call into it panics where there is no library.
+fn start() -> Result<usize, DeviceError> {
+    // SAFETY: loading looks for a library and runs its initializers; NVIDIA's have no preconditions.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(DeviceError::NoDriver);
+    }
+    result::init().map_err(|error| refused(&error))?;
+    let count = result::device::get_count().map_err(|error| refused(&error))?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+fn refused(error: &DriverError) -> DeviceError {
+    DeviceError::Refused { reason: reason(error) }
+}
+
+fn closed(index: usize, error: &DriverError) -> DeviceError {
+    DeviceError::Closed { index, reason: reason(error) }
+}
+
+fn context(index: usize) -> Result<Arc<CudaContext>, DeviceError> {
+    CudaContext::new(index).map_err(|error| closed(index, &error))
+}
+
+fn info(context: &CudaContext) -> Result<DeviceInfo, DriverError> {
+    let (name, compute) = (context.name()?, context.compute_capability()?);
+    Ok(DeviceInfo { name, compute, memory: context.total_mem()? as u64 })
+}
+
+/// What the driver calls an error, and what it says of it.
+fn reason(error: &DriverError) -> String {
+    let text =
+        |text: Result<&std::ffi::CStr, DriverError>| text.map(|t| t.to_string_lossy().into_owned()).ok();
+    let (name, meaning) = (text(error.error_name()), text(error.error_string()));
+    let code = || format!("code {}", error.0 as u32);
+    format!("{} ({})", name.unwrap_or_else(code), meaning.unwrap_or_else(|| "no description".to_owned()))
+}
+
+/// An open GPU: its context, one stream, and the modules loaded so far.
+pub struct Device {
+    index: usize,
+    info: DeviceInfo,
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    /// Modules by source file.
+    modules: HashMap<&'static str, Arc<CudaModule>>,
+    /// The compiler, once something had to be compiled.
+    nvrtc: Option<Nvrtc>,
+}
+
+/// Memory of a device.
+#[derive(Clone)]
+pub struct Buffer(Rc<Allocation>);
+
+struct Allocation {
+    pointer: sys::CUdeviceptr,
+    context: Arc<CudaContext>,
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        // A context that cannot be bound is gone, and its memory with it.
+        if self.context.bind_to_thread().is_ok() {
+            // SAFETY: the pointer came from `malloc_sync` in this context, and this is its last use. The call waits for
+            // work that may still use it. There is nobody to tell of a failure.
+            let _ = unsafe { result::free_sync(self.pointer) };
+        }
+    }
+}
+
+impl Device {
+    /// Opens GPU number `index`.
+    pub fn open(index: usize) -> Result<Self, DeviceError> {
+        let count = start()?;
+        if index >= count {
+            return Err(DeviceError::NoSuchDevice { index, count });
+        }
+        let context = context(index)?;
+        let made = info(&context).and_then(|info| Ok((info, context.new_stream()?)));
+        let (info, stream) = made.map_err(|error| closed(index, &error))?;
+        Ok(Self { index, info, context, stream, modules: HashMap::new(), nvrtc: None })
+    }
+
+    /// What it is.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// Architecture of the code that it runs best.
+    fn arch(&self) -> String {
+        format!("sm_{}{}", self.info.compute.0, self.info.compute.1)
+    }
+
+    /// An error of the driver as a backend's: what destroys a context is told from what does not.
+    fn failed(&self, error: DriverError) -> BackendError {
+        use sys::CUresult as C;
+        let (backend, reason) = (self.name(), reason(&error));
+        match error.0 {
+            C::CUDA_ERROR_ILLEGAL_ADDRESS
+            | C::CUDA_ERROR_MISALIGNED_ADDRESS
+            | C::CUDA_ERROR_LAUNCH_FAILED
+            | C::CUDA_ERROR_LAUNCH_TIMEOUT
+            | C::CUDA_ERROR_ASSERT
+            | C::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | C::CUDA_ERROR_ECC_UNCORRECTABLE
+            | C::CUDA_ERROR_DEVICE_UNAVAILABLE
+            | C::CUDA_ERROR_CONTEXT_IS_DESTROYED => BackendError::Lost { backend, reason },
+            _ => BackendError::Driver { backend, message: reason },
+        }
+    }
+
+    fn bind(&self) -> Result<(), BackendError> {
+        self.context.bind_to_thread().map_err(|error| self.failed(error))
+    }
+
+    /// Code of the kernel's file for this device: from the cache, else compiled and cached.
+    fn code(&mut self, kernel: &Kernel) -> Result<Vec<u8>, NvrtcError> {
+        let arch = self.arch();
+        let options: Vec<&str> = OPTIONS.iter().copied().chain([arch.as_str()]).collect();
+        let name = format!("{}-{arch}.cubin", kernel.source.digest(&options));
+        if let Some(code) = cache::load(&name) {
+            return Ok(code);
+        }
+        let nvrtc = match self.nvrtc {
+            Some(nvrtc) => nvrtc,
+            None => *self.nvrtc.insert(Nvrtc::load()?),
+        };
+        let code = nvrtc.compile(kernel.source, &arch)?.code;
+        // A cache that cannot be written costs the next start its time.
+        let _ = cache::store(&name, &code);
+        Ok(code)
+    }
+
+    fn module(&mut self, kernel: &Kernel) -> Result<Arc<CudaModule>, BackendError> {
+        if let Some(module) = self.modules.get(kernel.source.file) {
+            return Ok(Arc::clone(module));
+        }
+        let (backend, entry) = (self.name(), kernel.entry.to_owned());
+        let code = self.code(kernel);
+        let code =
+            code.map_err(|e| BackendError::Kernel { backend, kernel: entry, message: e.to_string() })?;
+        let module = self.context.load_module(Ptx::from_binary(code)).map_err(|error| self.failed(error))?;
+        self.modules.insert(kernel.source.file, Arc::clone(&module));
+        Ok(module)
+    }
+}
+
+impl Driver for Device {
+    type Buffer = Buffer;
+    type Function = CudaFunction;
+
+    fn name(&self) -> String {
+        format!("cuda:{} ({})", self.index, self.info.name)
+    }
+
+    fn allocate(&mut self, words: usize, what: &str) -> Result<Buffer, BackendError> {
+        self.bind()?;
+        let bytes = 4 * words;
+        // SAFETY: the context is bound.
+        let pointer = unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
+            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                let free = self.context.mem_get_info().map_or(0, |(free, _)| free);
+                let what = format!("{what}: wanted {bytes} bytes, {free} are free");
+                BackendError::OutOfMemory { backend: self.name(), what }
+            }
+            _ => self.failed(error),
+        })?;
+        let buffer = Buffer(Rc::new(Allocation { pointer, context: Arc::clone(&self.context) }));
+        // SAFETY: the allocation has these bytes.
+        let zeroed = unsafe { result::memset_d8_async(pointer, 0, bytes, self.stream.cu_stream()) };
+        zeroed.map_err(|error| self.failed(error))?;
+        Ok(buffer)
+    }
+
+    fn upload(&mut self, words: &[u32], to: &Buffer) -> Result<(), BackendError> {
+        self.bind()?;
+        // SAFETY: callers write no more words than the buffer has. The host's memory is pageable, so the driver has
+        // copied it when the call returns.
+        let done = unsafe { result::memcpy_htod_async(to.0.pointer, words, self.stream.cu_stream()) };
+        done.map_err(|error| self.failed(error))
+    }
+
+    fn copy(&mut self, from: &Buffer, to: &Buffer, words: usize) -> Result<(), BackendError> {
+        self.bind()?;
+        let (from, to) = (from.0.pointer, to.0.pointer);
+        // SAFETY: callers copy no more words than both buffers have.
+        let done = unsafe { result::memcpy_dtod_async(to, from, 4 * words, self.stream.cu_stream()) };
+        done.map_err(|error| self.failed(error))
+    }
+
+    fn read(&mut self, from: &Buffer, words: usize) -> Result<Vec<u32>, BackendError> {
+        self.bind()?;
+        let mut read = vec![0u32; words];
+        // SAFETY: callers read no more words than the buffer has; `read` lives until the stream is waited for.
+        let copied = unsafe { result::memcpy_dtoh_async(&mut read, from.0.pointer, self.stream.cu_stream()) };
+        let waited = self.stream.synchronize();
+        copied.and(waited).map_err(|error| self.failed(error))?;
+        Ok(read)
+    }
+
+    fn function(&mut self, kernel: &'static Kernel) -> Result<CudaFunction, BackendError> {
+        let module = self.module(kernel)?;
+        module.load_function(kernel.entry).map_err(|error| self.failed(error))
+    }
+
+    fn launch(
+        &mut self,
+        function: &CudaFunction,
+        kernel: &'static Kernel,
+        blocks: usize,
+        buffers: &[Buffer],
+        params: &[Param],
+    ) -> Result<(), BackendError> {
+        self.bind()?;
+        let mut pointers: Vec<sys::CUdeviceptr> = buffers.iter().map(|buffer| buffer.0.pointer).collect();
+        let mut scalars: Vec<u32> = params.iter().map(|param| param.word()).collect();
+        let pointers = pointers.iter_mut().map(|pointer| std::ptr::from_mut(pointer).cast::<c_void>());
+        let scalars = scalars.iter_mut().map(|scalar| std::ptr::from_mut(scalar).cast::<c_void>());
+        let mut arguments: Vec<*mut c_void> = pointers.chain(scalars).collect();
+        let (grid, block) = ((blocks as u32, 1, 1), (kernel.threads as u32, 1, 1));
+        // SAFETY: the arguments are those of the kernel's signature, which `Launch::new` checks and the emulation
+        // compares with the source; the driver copies them before the call returns; buffers are live, and freeing one
+        // waits for the device.
+        let launched = unsafe {
+            result::launch_kernel(
+                function.cu_function(),
+                grid,
+                block,
+                0,
+                self.stream.cu_stream(),
+                &mut arguments,
+            )
+        };
+        launched.map_err(|error| self.failed(error))
+    }
+}

@@ -1,0 +1,267 @@
+// CUDA's language for the host's C++ compiler, so that the kernels of this crate can be checked where there is no GPU.
+//
+// A block runs in one thread of the host, its CUDA threads as fibers that change only where CUDA makes them wait for each
+// other: at a barrier, a shuffle, a matrix instruction. Blocks follow each other. Shared memory is filled with NaN
+// before every block, and threads can be run last to first, so a forgotten barrier shows as a wrong or a changed result.
+// Not here: speed, weak memory order, and what only hardware does.
+
+#pragma once
+
+#include <csetjmp>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <cmath>
+#include <string>
+#include <type_traits>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+#define GOLF_EMULATED 1
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __shared__ static __attribute__((section("golf_shared")))
+
+struct uint2 { unsigned x, y; };
+struct int4 { int x, y, z, w; };
+struct uint4 { unsigned x, y, z, w; };
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+static inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+static inline float2 make_float2(float x, float y) { return {x, y}; }
+static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+struct Index { unsigned x, y, z; };
+static Index threadIdx, blockIdx, blockDim, gridDim;
+
+extern "C" {
+// All shared memory of the file; absent where it has none.
+extern char __start_golf_shared[] __attribute__((weak, visibility("hidden")));
+extern char __stop_golf_shared[] __attribute__((weak, visibility("hidden")));
+}
+
+namespace golf {
+
+constexpr unsigned WARP = 32;
+constexpr unsigned MOST_THREADS = 1024;
+constexpr size_t STACK = 256 * 1024;
+
+enum class State { fresh, runnable, at_warp, at_block, finished };
+
+struct Fiber {
+    ucontext_t start;
+    jmp_buf at;
+    bool started;
+    char* stack;
+};
+
+static Fiber* fiber_of[MOST_THREADS];  // null: not started, or finished
+static State state_of[MOST_THREADS];
+static std::vector<Fiber*> idle;
+static jmp_buf scheduler;
+static unsigned running;
+static const char* failure;
+static void (*invoke)(void**);
+static void** arguments;
+
+// Back to the scheduler; returns when this thread is resumed.
+static void suspend(State state) {
+    const unsigned thread = running;
+    state_of[thread] = state;
+    if (!_setjmp(fiber_of[thread]->at)) _longjmp(scheduler, 1);
+}
+
+// A fiber runs one thread of a block after another.
+static void fiber_main() {
+    for (;;) {
+        invoke(arguments);
+        suspend(State::finished);
+    }
+}
+
+static void start_or_continue(Fiber* fiber) {
+    if (_setjmp(scheduler)) return;
+    if (fiber->started) _longjmp(fiber->at, 1);
+    fiber->started = true;
+    setcontext(&fiber->start);
+}
+
+static Fiber* take_fiber() {
+    if (!idle.empty()) {
+        Fiber* fiber = idle.back();
+        idle.pop_back();
+        return fiber;
+    }
+    Fiber* fiber = new Fiber();
+    fiber->stack = static_cast<char*>(std::malloc(STACK));
+    return fiber;
+}
+
+static void prepare(Fiber* fiber) {
+    if (fiber->started) return;
+    getcontext(&fiber->start);
+    fiber->start.uc_stack.ss_sp = fiber->stack;
+    fiber->start.uc_stack.ss_size = STACK;
+    fiber->start.uc_link = nullptr;
+    makecontext(&fiber->start, fiber_main, 0);
+}
+
+// Runs one thread to its next wait or its end.
+static void advance(unsigned thread) {
+    if (state_of[thread] == State::fresh) {
+        fiber_of[thread] = take_fiber();
+        prepare(fiber_of[thread]);
+    }
+    state_of[thread] = State::runnable;
+    running = thread;
+    threadIdx.x = thread;
+    start_or_continue(fiber_of[thread]);
+    if (state_of[thread] == State::finished) {
+        idle.push_back(fiber_of[thread]);
+        fiber_of[thread] = nullptr;
+    }
+}
+
+static unsigned nth(unsigned i, unsigned count, bool backwards) { return backwards ? count - 1 - i : i; }
+
+// Runs the threads of a warp until each is at the barrier of the block or finished.
+static void advance_warp(unsigned first, bool backwards) {
+    for (;;) {
+        unsigned waiting = 0;
+        for (unsigned i = 0; i < WARP; i++) {
+            const unsigned thread = first + nth(i, WARP, backwards);
+            if (state_of[thread] == State::fresh || state_of[thread] == State::runnable) advance(thread);
+            waiting += state_of[thread] == State::at_warp;
+        }
+        if (waiting == 0) return;
+        if (waiting != WARP) {
+            failure = "not all threads of a warp reached a shuffle";
+            return;
+        }
+        for (unsigned i = 0; i < WARP; i++) state_of[first + i] = State::runnable;
+    }
+}
+
+static void run_block(unsigned threads, bool backwards) {
+    for (unsigned i = 0; i < threads; i++) state_of[i] = State::fresh;
+    std::memset(__start_golf_shared, 0xff, __stop_golf_shared - __start_golf_shared);
+    for (;;) {
+        for (unsigned i = 0; i < threads / WARP && !failure; i++) {
+            advance_warp(WARP * nth(i, threads / WARP, backwards), backwards);
+        }
+        if (failure) return;
+        unsigned finished = 0;
+        for (unsigned i = 0; i < threads; i++) finished += state_of[i] == State::finished;
+        if (finished == threads) return;
+        if (finished != 0) {
+            failure = "not all threads of a block reached a barrier";
+            return;
+        }
+        for (unsigned i = 0; i < threads; i++) state_of[i] = State::runnable;
+    }
+}
+
+// Fibers that a failed block left half way start anew.
+static void abandon(unsigned threads) {
+    for (unsigned i = 0; i < threads; i++) {
+        if (!fiber_of[i]) continue;
+        fiber_of[i]->started = false;
+        idle.push_back(fiber_of[i]);
+        fiber_of[i] = nullptr;
+    }
+}
+
+static const char* launch(void (*kernel)(void**), unsigned blocks, unsigned threads, bool backwards, void** given) {
+    if (threads == 0 || threads > MOST_THREADS || threads % WARP != 0) return "a block is not made of whole warps";
+    invoke = kernel;
+    arguments = given;
+    failure = nullptr;
+    blockDim = {threads, 1, 1};
+    gridDim = {blocks, 1, 1};
+    for (unsigned i = 0; i < blocks && !failure; i++) {
+        blockIdx = {nth(i, blocks, backwards), 0, 0};
+        run_block(threads, backwards);
+    }
+    if (failure) abandon(threads);
+    return failure;
+}
+
+// Letters of a parameter: of its words, for a struct of scalars.
+template <class T> std::string letters() {
+    if constexpr (std::is_pointer<T>::value) {
+        return std::is_const<std::remove_pointer_t<T>>::value ? "r" : "w";
+    } else if constexpr (std::is_same<T, float>::value) {
+        return "f";
+    } else if constexpr (std::is_same<T, unsigned>::value) {
+        return "u";
+    } else {
+        return std::strlen(T::LETTERS) * 4 == sizeof(T) ? T::LETTERS : "?";
+    }
+}
+
+template <class... A> const char* signature(void (*)(A...)) {
+    static const std::string all = (std::string() + ... + letters<A>());
+    return all.c_str();
+}
+
+template <class... A, size_t... I> void call(void (*kernel)(A...), void** given, std::index_sequence<I...>) {
+    kernel(*static_cast<A*>(given[I])...);
+}
+
+template <class... A> void unpack(void (*kernel)(A...), void** given) {
+    call(kernel, given, std::index_sequence_for<A...>());
+}
+
+// What a thread shows to the others of its warp; two sets, so that one wait per exchange is enough.
+static uint32_t shown[2][MOST_THREADS];
+static unsigned char turn[MOST_THREADS];
+
+// The words that the threads of this thread's warp show beside its own.
+static const uint32_t* exchange(uint32_t word) {
+    const unsigned thread = threadIdx.x;
+    const unsigned set = turn[thread] ^= 1;
+    shown[set][thread] = word;
+    suspend(State::at_warp);
+    return &shown[set][thread / WARP * WARP];
+}
+
+template <class T> T from_lane(T value, unsigned lane) {
+    static_assert(sizeof(T) == 4, "shuffles move words");
+    uint32_t word;
+    std::memcpy(&word, &value, 4);
+    const uint32_t* words = exchange(word);
+    std::memcpy(&value, &words[lane % WARP], 4);
+    return value;
+}
+
+}  // namespace golf
+
+// Makes `kernel` known to the host.
+#define GOLF_ENTRY(kernel)                                                                                       \
+    static void golf_invoke_##kernel(void** given) { golf::unpack(kernel, given); }                                \
+    extern "C" const char* golf_signature_##kernel() { return golf::signature(kernel); }                           \
+    extern "C" const char* golf_launch_##kernel(unsigned blocks, unsigned threads, int backwards, void** given) {  \
+        return golf::launch(golf_invoke_##kernel, blocks, threads, backwards != 0, given);                         \
+    }
+
+static inline void __syncthreads() { golf::suspend(golf::State::at_block); }
+static inline void __syncwarp(unsigned = ~0u) { golf::suspend(golf::State::at_warp); }
+template <class T> T __shfl_sync(unsigned, T value, int lane) { return golf::from_lane(value, lane); }
+template <class T> T __shfl_xor_sync(unsigned, T value, int mask) { return golf::from_lane(value, threadIdx.x ^ mask); }
+
+static inline unsigned __float_as_uint(float x) { unsigned u; std::memcpy(&u, &x, 4); return u; }
+static inline float __uint_as_float(unsigned u) { float x; std::memcpy(&x, &u, 4); return x; }
+static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+static inline unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
+static inline unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
+
+// Rounded to nearest and never contracted; this header is compiled without contraction.
+static inline float __fadd_rn(float a, float b) { return a + b; }
+static inline float __fsub_rn(float a, float b) { return a - b; }
+static inline float __fmul_rn(float a, float b) { return a * b; }
+static inline float __fdiv_rn(float a, float b) { return a / b; }
+static inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }

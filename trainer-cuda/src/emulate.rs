@@ -1,0 +1,303 @@
+//! The kernels on the host's C++ compiler: every index, barrier and sum of the `.cu` files themselves, checked where there
+//! is no GPU.
+//!
+//! Invariant: nothing here changes a kernel. What it cannot show is speed, a race that no order of threads shows, and
+//! the compiler of a GPU. Buffers end in guard words, so a write beyond the end is an error of the launch.
+
+#![allow(unsafe_code)]
+
+use crate::cache;
+use crate::driver::Driver;
+use crate::kernel::{HEADERS, Kernel, Param, Source};
+use golf_core::backend::BackendError;
+use libloading::Library;
+use std::cell::UnsafeCell;
+use std::collections::HashMap;
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+use thiserror::Error;
+
+/// CUDA's language as C++.
+const LANGUAGE: &str = include_str!("emulate.h");
+
+/// The tensor cores' header is the one that holds instructions of a GPU; this stands in for it.
+const MATRICES: (&str, &str) = ("shared/mma.cuh", include_str!("emulate_mma.cuh"));
+
+/// Results are those of IEEE arithmetic in the order written.
+const FLAGS: &[&str] = &[
+    "-std=c++17",
+    "-O2",
+    "-fPIC",
+    "-shared",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-U_FORTIFY_SOURCE",
+];
+
+/// Why there is no emulation on this machine.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EmulatorError {
+    /// Fibers and the section of shared memory are those of Linux with glibc.
+    #[error("CUDA is emulated on Linux with glibc only")]
+    Unsupported,
+    /// No compiler.
+    #[error("no C++ compiler: tried {tried}\nhint: install g++ or clang++, or name one in `CXX`")]
+    NoCompiler {
+        /// Commands that were tried.
+        tried: String,
+    },
+}
+
+/// In which order the threads of a block, and blocks, run between waits. Results that depend on it are races.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// First to last.
+    Forwards,
+    /// Last to first.
+    Backwards,
+}
+
+/// The emulated device.
+pub struct Emulator {
+    compiler: String,
+    /// What the compiler says that it is: another one makes other code.
+    version: String,
+    order: Order,
+    libraries: HashMap<&'static str, Rc<Library>>,
+}
+
+/// A kernel of a loaded library.
+#[derive(Clone)]
+pub struct Compiled {
+    launch: unsafe extern "C" fn(c_uint, c_uint, c_int, *mut *mut c_void) -> *const c_char,
+    /// The code lives as long as its library.
+    _library: Rc<Library>,
+}
+
+/// Emulated device memory between guards.
+#[derive(Clone)]
+pub struct Memory {
+    words: usize,
+    lines: Rc<[UnsafeCell<Line>]>,
+}
+
+/// Sixteen bytes at their natural alignment, which vector loads of kernels need.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+struct Line([u32; 4]);
+
+/// Guards before and behind a buffer, in lines.
+const GUARD: usize = 16;
+
+/// What guards hold: a NaN.
+const UNTOUCHED: u32 = 0x7fc0_dead;
+
+/// Shared memory and the scheduler are static in a library, and libraries are shared by all emulators of a process.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+impl Emulator {
+    /// Finds a compiler: `CXX`, else `c++`, `g++` or `clang++`.
+    pub fn new(order: Order) -> Result<Self, EmulatorError> {
+        if cfg!(not(all(target_os = "linux", target_env = "gnu"))) {
+            return Err(EmulatorError::Unsupported);
+        }
+        let named = std::env::var("CXX").ok();
+        let candidates: Vec<&str> = named.as_deref().into_iter().chain(["c++", "g++", "clang++"]).collect();
+        for compiler in &candidates {
+            if let Ok(output) = Command::new(compiler).arg("--version").output() {
+                let version = String::from_utf8_lossy(&output.stdout).into_owned();
+                let compiler = (*compiler).to_owned();
+                return Ok(Self { compiler, version, order, libraries: HashMap::new() });
+            }
+        }
+        let tried: Vec<String> = candidates.iter().map(|name| format!("`{name}`")).collect();
+        Err(EmulatorError::NoCompiler { tried: tried.join(", ") })
+    }
+
+    fn failed(&self, kernel: &Kernel, message: String) -> BackendError {
+        BackendError::Kernel { backend: self.name(), kernel: kernel.entry.to_owned(), message }
+    }
+
+    /// [`Driver::function`] for a kernel of any file, which holds `kernels`.
+    pub fn function_in(&mut self, kernel: &Kernel, kernels: &[&Kernel]) -> Result<Compiled, BackendError> {
+        let library = self.library(kernel, kernels)?;
+        let missing = |error: libloading::Error| self.failed(kernel, error.to_string());
+        let name = format!("golf_signature_{}", kernel.entry);
+        // SAFETY: `GOLF_ENTRY` in `emulate.h` defines the function with this type.
+        let signature = unsafe { library.get::<unsafe extern "C" fn() -> *const c_char>(name.as_bytes()) };
+        // SAFETY: it takes nothing and returns a static string that ends in zero.
+        let signature = unsafe { CStr::from_ptr(signature.map_err(missing)?()) };
+        if signature.to_string_lossy() != kernel.signature {
+            let got = signature.to_string_lossy();
+            return Err(
+                self.failed(kernel, format!("signature: expected `{}`, got `{got}`", kernel.signature))
+            );
+        }
+        let name = format!("golf_launch_{}", kernel.entry);
+        // SAFETY: as above.
+        let launch = *unsafe { library.get(name.as_bytes()) }.map_err(missing)?;
+        Ok(Compiled { launch, _library: library })
+    }
+
+    /// The library made of the kernel's file, which holds `kernels`.
+    fn library(&mut self, kernel: &Kernel, kernels: &[&Kernel]) -> Result<Rc<Library>, BackendError> {
+        if let Some(library) = self.libraries.get(kernel.source.file) {
+            return Ok(Rc::clone(library));
+        }
+        let path = self.built(kernel.source, kernels).map_err(|message| self.failed(kernel, message))?;
+        // SAFETY: the library was compiled from this crate's own text; its initializers only construct empty vectors.
+        let library =
+            unsafe { Library::new(&path) }.map_err(|error| self.failed(kernel, error.to_string()))?;
+        let library = Rc::new(library);
+        self.libraries.insert(kernel.source.file, Rc::clone(&library));
+        Ok(library)
+    }
+
+    /// Path of the shared library of `source`, compiled unless the same was compiled before.
+    fn built(&self, source: &Source, kernels: &[&Kernel]) -> Result<PathBuf, String> {
+        let entries: String =
+            kernels.iter().map(|kernel| format!("GOLF_ENTRY({})\n", kernel.entry)).collect();
+        let options: Vec<&str> = [LANGUAGE, MATRICES.1, &self.version, &entries]
+            .into_iter()
+            .chain(FLAGS.iter().copied())
+            .collect();
+        let folder = cache::folder().map_err(|error| error.to_string())?;
+        let path = folder.join(format!("emulated-{}.so", source.digest(&options)));
+        if path.exists() {
+            return Ok(path);
+        }
+        let work = tempfile::tempdir_in(&folder).map_err(|error| error.to_string())?;
+        self.compile(source, &entries, work.path())?;
+        // A rename is atomic: nobody loads half a library.
+        std::fs::rename(work.path().join("made.so"), &path).map_err(|error| error.to_string())?;
+        Ok(path)
+    }
+
+    fn compile(&self, source: &Source, entries: &str, work: &Path) -> Result<(), String> {
+        let write = |name: &str, text: &str| {
+            let path = work.join(name);
+            let folder = path.parent().unwrap_or(work);
+            std::fs::create_dir_all(folder)
+                .and_then(|()| std::fs::write(&path, text))
+                .map_err(|e| e.to_string())
+        };
+        HEADERS.iter().try_for_each(|header| write(header.file, header.text))?;
+        write(MATRICES.0, MATRICES.1)?;
+        write("emulate.h", LANGUAGE)?;
+        write(source.file, &format!("{}\n{entries}", source.text))?;
+        let output = Command::new(&self.compiler)
+            .args(FLAGS)
+            .args(["-include", "emulate.h", "-I", ".", "-o", "made.so", "-x", "c++", source.file])
+            .current_dir(work)
+            .output()
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+}
+
+impl Driver for Emulator {
+    type Buffer = Memory;
+    type Function = Compiled;
+
+    fn name(&self) -> String {
+        "cuda-emulated".to_owned()
+    }
+
+    fn allocate(&mut self, words: usize, _what: &str) -> Result<Memory, BackendError> {
+        Ok(Memory::new(words))
+    }
+
+    fn upload(&mut self, words: &[u32], to: &Memory) -> Result<(), BackendError> {
+        to.with(|memory| memory[..words.len()].copy_from_slice(words));
+        Ok(())
+    }
+
+    fn copy(&mut self, from: &Memory, to: &Memory, words: usize) -> Result<(), BackendError> {
+        let copied = from.with(|memory| memory[..words].to_vec());
+        self.upload(&copied, to)
+    }
+
+    fn read(&mut self, from: &Memory, words: usize) -> Result<Vec<u32>, BackendError> {
+        Ok(from.with(|memory| memory[..words].to_vec()))
+    }
+
+    fn function(&mut self, kernel: &'static Kernel) -> Result<Compiled, BackendError> {
+        let mut kernels = crate::kernels::all();
+        kernels.retain(|other| other.source == kernel.source);
+        self.function_in(kernel, &kernels)
+    }
+
+    fn launch(
+        &mut self,
+        function: &Compiled,
+        kernel: &'static Kernel,
+        blocks: usize,
+        buffers: &[Memory],
+        params: &[Param],
+    ) -> Result<(), BackendError> {
+        let mut pointers: Vec<*mut u32> = buffers.iter().map(Memory::pointer).collect();
+        let mut scalars: Vec<u32> = params.iter().map(|param| param.word()).collect();
+        let pointers = pointers.iter_mut().map(|pointer| std::ptr::from_mut(pointer).cast::<c_void>());
+        let scalars = scalars.iter_mut().map(|scalar| std::ptr::from_mut(scalar).cast::<c_void>());
+        let mut arguments: Vec<*mut c_void> = pointers.chain(scalars).collect();
+        let (threads, backwards) = (kernel.threads as c_uint, c_int::from(self.order == Order::Backwards));
+        // A panic elsewhere leaves the libraries as they were between launches.
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: `function` checked that the arguments are those of the kernel's signature, which `Launch::new` checks
+        // against these; pointers are to live buffers that nothing else uses during the call.
+        let failure =
+            unsafe { (function.launch)(blocks as c_uint, threads, backwards, arguments.as_mut_ptr()) };
+        drop(alone);
+        if !failure.is_null() {
+            // SAFETY: a failure is a static string that ends in zero.
+            let message = unsafe { CStr::from_ptr(failure) }.to_string_lossy().into_owned();
+            return Err(self.failed(kernel, message));
+        }
+        match buffers.iter().position(|memory| !memory.is_guarded()) {
+            None => Ok(()),
+            Some(i) => Err(self.failed(kernel, format!("wrote outside buffer {i}"))),
+        }
+    }
+}
+
+impl Memory {
+    fn new(words: usize) -> Self {
+        let count = words.div_ceil(4) + 2 * GUARD;
+        let memory =
+            Self { words, lines: (0..count).map(|_| UnsafeCell::new(Line([UNTOUCHED; 4]))).collect() };
+        memory.with(|memory| memory.fill(0));
+        memory
+    }
+
+    /// The first word of the buffer.
+    fn pointer(&self) -> *mut u32 {
+        self.lines[GUARD].get().cast()
+    }
+
+    fn with<T>(&self, access: impl FnOnce(&mut [u32]) -> T) -> T {
+        // SAFETY: the lines from the guard on hold `words` words; kernels run inside `launch` only, the buffer does not
+        // leave its thread, and no two calls of this function are nested.
+        access(unsafe { std::slice::from_raw_parts_mut(self.pointer(), self.words) })
+    }
+
+    /// Whether nobody wrote before the buffer or behind it.
+    fn is_guarded(&self) -> bool {
+        let (before, behind) = (4 * GUARD, 4 * (self.lines.len() - GUARD));
+        // SAFETY: all lines are words; no kernel runs.
+        let all =
+            unsafe { std::slice::from_raw_parts(self.lines[0].get().cast::<u32>(), 4 * self.lines.len()) };
+        all[..before]
+            .iter()
+            .chain(&all[before + self.words..behind])
+            .chain(&all[behind..])
+            .all(|&w| w == UNTOUCHED)
+    }
+}

@@ -1,0 +1,104 @@
+//! What a kernel is: a function in a `.cu` file, its signature and the threads of its blocks. Plain data, no GPU needed.
+
+use golf_core::digest::sha256_hex;
+
+/// A file of CUDA C++, compiled as a whole.
+#[derive(Debug, PartialEq)]
+pub struct Source {
+    /// Its name; messages of the compiler carry it.
+    pub file: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// What the sources include, under `kernels/`.
+pub static HEADERS: &[Source] = &[
+    Source { file: "shared/attention_tile.cuh", text: include_str!("kernels/shared/attention_tile.cuh") },
+    Source { file: "shared/column_sums.cuh", text: include_str!("kernels/shared/column_sums.cuh") },
+    Source { file: "shared/math.cuh", text: include_str!("kernels/shared/math.cuh") },
+    Source { file: "shared/mma.cuh", text: include_str!("kernels/shared/mma.cuh") },
+    Source { file: "shared/operand.cuh", text: include_str!("kernels/shared/operand.cuh") },
+    Source { file: "shared/packed.cuh", text: include_str!("kernels/shared/packed.cuh") },
+    Source { file: "shared/product.cuh", text: include_str!("kernels/shared/product.cuh") },
+    Source { file: "shared/reduce.cuh", text: include_str!("kernels/shared/reduce.cuh") },
+    Source { file: "shared/tile.cuh", text: include_str!("kernels/shared/tile.cuh") },
+    Source { file: "shared/vector.cuh", text: include_str!("kernels/shared/vector.cuh") },
+];
+
+impl Source {
+    /// Digest of everything that decides what a compiler makes of this source: its text, all headers, and `options`.
+    pub fn digest(&self, options: &[&str]) -> String {
+        let headers = HEADERS.iter().flat_map(|header| [header.file, header.text]);
+        let parts: Vec<&str> =
+            [self.file, self.text].into_iter().chain(headers).chain(options.iter().copied()).collect();
+        // Lengths keep neighbouring parts apart.
+        let joined: String = parts.iter().map(|part| format!("{} {part}\n", part.len())).collect();
+        sha256_hex(joined.as_bytes())
+    }
+}
+
+/// A kernel of this crate.
+///
+/// Contract of every kernel: grids and blocks are one-dimensional; pointers to device memory come first, then scalars;
+/// its shared memory is static; it writes every word of its results that the step promises, whatever lay there.
+#[derive(Debug, PartialEq)]
+pub struct Kernel {
+    /// The file that holds it.
+    pub source: &'static Source,
+    /// Its unique name, the function's: the op's, then what distinguishes the variant.
+    pub entry: &'static str,
+    /// One letter per parameter: `r` pointer to what is read, `w` to what is written (and perhaps read), then scalars:
+    /// `u` an unsigned word, `f` a float.
+    pub signature: &'static str,
+    /// Threads of a block.
+    pub threads: usize,
+}
+
+/// Threads of a block of an elementwise kernel.
+pub const ELEMENTS: usize = 256;
+
+/// A scalar argument of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Param {
+    /// `unsigned`.
+    U32(u32),
+    /// `float`.
+    F32(f32),
+}
+
+impl Param {
+    /// Its bits.
+    pub fn word(self) -> u32 {
+        match self {
+            Param::U32(value) => value,
+            Param::F32(value) => value.to_bits(),
+        }
+    }
+
+    /// Its letter in [`Kernel::signature`].
+    pub fn letter(self) -> char {
+        match self {
+            Param::U32(_) => 'u',
+            Param::F32(_) => 'f',
+        }
+    }
+}
+
+impl From<usize> for Param {
+    /// Extents and offsets are below 2³² because buffers are: the executor refuses larger ones.
+    fn from(value: usize) -> Self {
+        Param::U32(value as u32)
+    }
+}
+
+impl From<bool> for Param {
+    fn from(value: bool) -> Self {
+        Param::U32(u32::from(value))
+    }
+}
+
+impl From<f64> for Param {
+    fn from(value: f64) -> Self {
+        Param::F32(value as f32)
+    }
+}

@@ -1,0 +1,14 @@
+// add: (a[n], b[n]) → a + b. accumulate: (sum[n], x[n], keep[]) → keep·sum + x in place; keep = 0 ignores the sum.
+// One thread per element.
+
+#include "shared/vector.cuh"
+
+extern "C" __global__ void __launch_bounds__(256) add(const float* a, const float* b, float* y, u32 n) {
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i] = a[i] + b[i];
+}
+
+extern "C" __global__ void __launch_bounds__(256) accumulate(const float* x, const float* keep, float* sum, u32 n) {
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) sum[i] = *keep == 0.0f ? x[i] : *keep * sum[i] + x[i];
+}

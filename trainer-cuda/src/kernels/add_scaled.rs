@@ -1,0 +1,25 @@
+//! Launches of `add_scaled` and its gradient.
+
+use super::column_sums::{Sums, column_sums};
+use crate::kernel::{ELEMENTS, Kernel, Source};
+use crate::lower::Binding::{Input, Output};
+use crate::lower::Lowering;
+
+static SOURCE: Source = Source { file: "add_scaled.cu", text: include_str!("add_scaled.cu") };
+static ADD_SCALED: Kernel =
+    Kernel { source: &SOURCE, entry: "add_scaled", signature: "rrrwuu", threads: ELEMENTS };
+static ADD_SCALED_GRAD: Kernel =
+    Kernel { source: &SOURCE, entry: "add_scaled_grad", signature: "rrrwwuu", threads: 64 };
+
+pub(super) const KERNELS: &[&Kernel] = &[&ADD_SCALED, &ADD_SCALED_GRAD];
+
+pub(super) fn add_scaled(low: &mut Lowering<'_>) {
+    let [n, d] = low.matrix(0);
+    let bindings = vec![Input(0), Input(1), Input(2), Output(0)];
+    low.launch_elements(&ADD_SCALED, bindings, n * d, &[d.into()]);
+}
+
+pub(super) fn grad(low: &mut Lowering<'_>) {
+    let bindings = vec![Input(0), Input(1), Input(2), Output(1)];
+    column_sums(low, &ADD_SCALED_GRAD, bindings, low.matrix(1), None, Sums::One(Output(0)));
+}

@@ -1,0 +1,26 @@
+//! Launches of `channel_affine` and its gradient.
+
+use super::column_sums::{Sums, column_sums};
+use crate::kernel::{ELEMENTS, Kernel, Source};
+use crate::lower::Binding::{Input, Output};
+use crate::lower::Lowering;
+
+static SOURCE: Source = Source { file: "channel_affine.cu", text: include_str!("channel_affine.cu") };
+static CHANNEL_AFFINE: Kernel =
+    Kernel { source: &SOURCE, entry: "channel_affine", signature: "rrrwuu", threads: ELEMENTS };
+static CHANNEL_AFFINE_GRAD: Kernel =
+    Kernel { source: &SOURCE, entry: "channel_affine_grad", signature: "rrrwwuu", threads: 64 };
+
+pub(super) const KERNELS: &[&Kernel] = &[&CHANNEL_AFFINE, &CHANNEL_AFFINE_GRAD];
+
+pub(super) fn channel_affine(low: &mut Lowering<'_>) {
+    let [n, d] = low.matrix(0);
+    let bindings = vec![Input(0), Input(1), Input(2), Output(0)];
+    low.launch_elements(&CHANNEL_AFFINE, bindings, n * d, &[d.into()]);
+}
+
+pub(super) fn grad(low: &mut Lowering<'_>) {
+    let bindings = vec![Input(0), Input(1), Input(2), Output(0)];
+    let sums = Sums::Two(Output(1), Output(2));
+    column_sums(low, &CHANNEL_AFFINE_GRAD, bindings, low.matrix(0), None, sums);
+}

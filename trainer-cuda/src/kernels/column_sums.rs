@@ -1,0 +1,54 @@
+//! Launches of the gradients that sum over rows: the op's own kernel over chunks of rows, then one that joins the
+//! chunks in order.
+
+use crate::kernel::{Kernel, Source};
+use crate::lower::{Binding, Lowering};
+
+static SOURCE: Source = Source { file: "column_sums.cu", text: include_str!("column_sums.cu") };
+static JOIN: Kernel = Kernel { source: &SOURCE, entry: "column_sums_join", signature: "rwuu", threads: 256 };
+static JOIN_PAIR: Kernel =
+    Kernel { source: &SOURCE, entry: "column_sums_join_pair", signature: "rwwuu", threads: 256 };
+
+pub(super) const KERNELS: &[&Kernel] = &[&JOIN, &JOIN_PAIR];
+
+/// Rows of a chunk, as in `column_sums.cuh`.
+const ROWS: usize = 32;
+
+/// Columns of a block of the first stage, as in `column_sums.cuh`.
+const COLUMNS: usize = 64;
+
+/// Columns of a block of the second stage, as in `column_sums.cu`.
+const JOINED: usize = 16;
+
+/// Where the sums of every column go.
+pub(super) enum Sums {
+    /// One sum, `[d]`.
+    One(Binding),
+    /// Two sums in one tensor, `[2, d]`.
+    Stacked(Binding),
+    /// Two sums, `[d]` each.
+    Two(Binding, Binding),
+}
+
+/// Launches `kernel` over the rows of matrices `[n, d]` with `bindings`, its partial sums last, and joins those. `param`
+/// follows the extents.
+pub(super) fn column_sums(
+    low: &mut Lowering<'_>,
+    kernel: &'static Kernel,
+    mut bindings: Vec<Binding>,
+    [n, d]: [usize; 2],
+    param: Option<usize>,
+    sums: Sums,
+) {
+    let chunks = n.div_ceil(ROWS);
+    let width = if matches!(sums, Sums::One(_)) { d } else { 2 * d };
+    let partials = low.scratch(chunks * width);
+    bindings.push(partials.clone());
+    let params = [n, d].into_iter().chain(param).map(Into::into).collect();
+    low.launch(kernel, bindings, params, chunks * d.div_ceil(COLUMNS));
+    let (join, bindings) = match sums {
+        Sums::One(y) | Sums::Stacked(y) => (&JOIN, vec![partials, y]),
+        Sums::Two(a, b) => (&JOIN_PAIR, vec![partials, a, b]),
+    };
+    low.launch(join, bindings, vec![chunks.into(), width.into()], width.div_ceil(JOINED));
+}

@@ -1,0 +1,244 @@
+//! Launches of `linear`, of the ops that finish a product in place of storing it, and of the products inside other ops.
+
+use super::warps;
+use crate::kernel::{Kernel, Param, Source};
+use crate::lower::Binding::{self, Input, Output};
+use crate::lower::{Lowering, Precision};
+use golf_core::ops::{Linear, LinearActivation, LinearForm};
+use golf_core::quant::pack::row_words;
+use golf_core::tensor::TensorType;
+
+static SOURCE: Source = Source { file: "linear.cu", text: include_str!("linear.cu") };
+static BF16: Source = Source { file: "linear_bf16.cu", text: include_str!("linear_bf16.cu") };
+
+const fn kernel(source: &'static Source, entry: &'static str) -> Kernel {
+    Kernel { source, entry, signature: "rrwuuuuuuuuuuuuuuf", threads: 256 }
+}
+
+/// The three finishes of a cut and an operand; the last binds the residual stream and its scale too.
+const fn finishes(source: &'static Source, [plain, activation, joining]: [&'static str; 3]) -> [Kernel; 3] {
+    let joining = Kernel { signature: "rrwrruuuuuuuuuuuuuuf", ..kernel(source, joining) };
+    [kernel(source, plain), kernel(source, activation), joining]
+}
+
+/// Kernels by cut, operand and finish, in that order.
+#[rustfmt::skip]
+static TABLE: [[[Kernel; 3]; 2]; 4] = [
+    [
+        finishes(&SOURCE, ["linear_row_f32", "linear_activation_row_f32", "linear_add_scaled_row_f32"]),
+        finishes(&SOURCE, ["linear_row_packed", "linear_activation_row_packed", "linear_add_scaled_row_packed"]),
+    ],
+    [
+        finishes(&SOURCE, ["linear_64_f32", "linear_activation_64_f32", "linear_add_scaled_64_f32"]),
+        finishes(&SOURCE, ["linear_64_packed", "linear_activation_64_packed", "linear_add_scaled_64_packed"]),
+    ],
+    [
+        finishes(&SOURCE, ["linear_128_f32", "linear_activation_128_f32", "linear_add_scaled_128_f32"]),
+        finishes(&SOURCE, ["linear_128_packed", "linear_activation_128_packed", "linear_add_scaled_128_packed"]),
+    ],
+    [
+        finishes(&BF16, ["linear_bf16_f32", "linear_activation_bf16_f32", "linear_add_scaled_bf16_f32"]),
+        finishes(&BF16, ["linear_bf16_packed", "linear_activation_bf16_packed", "linear_add_scaled_bf16_packed"]),
+    ],
+];
+
+pub(super) fn kernels() -> Vec<&'static Kernel> {
+    TABLE.iter().flatten().flatten().collect()
+}
+
+/// How a product is cut into blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// One result: a tile over very few rows would leave most of its invocations idle.
+    Row,
+    /// 64 × 64 results.
+    Small,
+    /// 128 × 128 results.
+    Large,
+    /// 128 × 128 results, on tensor cores.
+    Tensor,
+}
+
+/// Most rows that are cut into single results.
+const FEW_ROWS: usize = 4;
+
+/// Large tiles below which a GPU of a few dozen cores would idle.
+const MANY_TILES: usize = 64;
+
+impl Cut {
+    /// The cut of `rows × cols` results. Few rows are bound by memory: tensor cores would not help them.
+    fn of(precision: Precision, form: LinearForm, rows: usize, cols: usize) -> Cut {
+        if rows <= FEW_ROWS && form == LinearForm::Nt {
+            return Cut::Row;
+        }
+        if precision == Precision::Bf16 {
+            return Cut::Tensor;
+        }
+        let large = rows.div_ceil(128) * cols.div_ceil(128);
+        if large >= MANY_TILES { Cut::Large } else { Cut::Small }
+    }
+
+    /// Tiles in a row of tiles, and blocks, for `rows × cols` results.
+    fn blocks(self, rows: usize, cols: usize) -> [usize; 2] {
+        let tiled = |side: usize| [cols.div_ceil(side), rows.div_ceil(side) * cols.div_ceil(side)];
+        match self {
+            Cut::Row => [cols, warps::blocks(rows * cols)],
+            Cut::Small => tiled(64),
+            Cut::Large | Cut::Tensor => tiled(128),
+        }
+    }
+}
+
+/// What becomes of a product.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Finish {
+    /// It is the result.
+    Store,
+    /// It is added to the result.
+    Accumulate,
+    /// Its squared leaky rectifier, with this slope, is the result.
+    Activation(f64),
+    /// It is scaled by channel and added to the residual stream; the bindings of stream and scale.
+    AddScaled(Binding, Binding),
+}
+
+/// A matrix in a bound buffer.
+#[derive(Clone, Debug)]
+pub(super) struct Matrix {
+    binding: Binding,
+    /// Floats before its first entry.
+    offset: usize,
+    /// Bits of a packed matrix, which starts its buffer.
+    bits: Option<u32>,
+}
+
+impl Matrix {
+    /// All of a buffer of floats.
+    pub fn plain(binding: Binding) -> Self {
+        Self::at(binding, 0)
+    }
+
+    /// A buffer of floats from `offset` on.
+    pub fn at(binding: Binding, offset: usize) -> Self {
+        Self { binding, offset, bits: None }
+    }
+
+    /// A weight of type `ty`.
+    pub fn weight(binding: Binding, ty: &TensorType) -> Self {
+        Self { binding, offset: 0, bits: ty.dtype.quant_bits() }
+    }
+}
+
+/// A product of `form` with `[rows, cols, depth]` as [`Linear::extents`] gives them.
+pub(super) struct Product {
+    pub form: LinearForm,
+    pub extents: [usize; 3],
+    pub a: Matrix,
+    pub b: Matrix,
+    pub y: Matrix,
+    pub finish: Finish,
+}
+
+impl Product {
+    /// Strides `[a_i, a_l, b_l, b_j]`; of a packed right operand, which of the last two walks along its rows.
+    fn strides(&self) -> [usize; 4] {
+        let [rows, cols, depth] = self.extents;
+        let [a_i, a_l, b_l, b_j] = match self.form {
+            LinearForm::Nt => [depth, 1, 1, depth],
+            LinearForm::Nn => [depth, 1, cols, 1],
+            LinearForm::Tn => [1, rows, cols, 1],
+        };
+        let along_depth = usize::from(self.form == LinearForm::Nt);
+        if self.b.bits.is_some() { [a_i, a_l, along_depth, 1 - along_depth] } else { [a_i, a_l, b_l, b_j] }
+    }
+
+    /// Bits and words of a row of a packed right operand.
+    fn packing(&self) -> [usize; 2] {
+        let [_, cols, depth] = self.extents;
+        let columns = if self.form == LinearForm::Nt { depth } else { cols };
+        self.b.bits.map_or([0, 0], |bits| [bits as usize, row_words(bits, columns)])
+    }
+
+    /// Appends its launch.
+    pub fn launch(self, low: &mut Lowering<'_>) {
+        let [rows, cols, depth] = self.extents;
+        let cut = Cut::of(low.precision, self.form, rows, cols);
+        let ([a_i, a_l, b_l, b_j], [bits, words]) = (self.strides(), self.packing());
+        let mut bindings = vec![self.a.binding, self.b.binding, self.y.binding];
+        let accumulate = usize::from(self.finish == Finish::Accumulate);
+        let (finish, slope) = match self.finish {
+            Finish::Store | Finish::Accumulate => (0, 0.0),
+            Finish::Activation(slope) => (1, slope),
+            Finish::AddScaled(stream, scale) => {
+                bindings.extend([stream, scale]);
+                (2, 0.0)
+            }
+        };
+        let kernel = &TABLE[cut as usize][usize::from(self.b.bits.is_some())][finish];
+        let [tiles, blocks] = cut.blocks(rows, cols);
+        let [a, b, y] = [self.a.offset, self.b.offset, self.y.offset];
+        let words = [rows, cols, depth, tiles, accumulate, a, b, y, a_i, a_l, b_l, b_j, bits, words];
+        let params = words.into_iter().map(Param::from).chain([slope.into()]).collect();
+        low.launch(kernel, bindings, params, blocks);
+    }
+}
+
+/// The product of operands `a` and `b` of the step, with this finish.
+fn product(low: &mut Lowering<'_>, op: &Linear, [a, b]: [usize; 2], finish: Finish) {
+    let product = Product {
+        form: op.form,
+        extents: op.extents(&low.input(a).shape, &low.input(b).shape),
+        a: Matrix::plain(Input(a)),
+        b: Matrix::weight(Input(b), low.input(b)),
+        y: Matrix::plain(Output(0)),
+        finish,
+    };
+    product.launch(low);
+}
+
+pub(super) fn linear(op: &Linear, low: &mut Lowering<'_>) {
+    product(low, op, [0, 1], Finish::Store);
+}
+
+pub(super) fn activation(op: &LinearActivation, low: &mut Lowering<'_>) {
+    product(low, &Linear::NT, [0, 1], Finish::Activation(op.slope));
+}
+
+pub(super) fn add_scaled(low: &mut Lowering<'_>) {
+    product(low, &Linear::NT, [2, 3], Finish::AddScaled(Input(0), Input(1)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_size_takes_its_cut() {
+        let table = [
+            (Precision::F32, LinearForm::Nt, [1024, 1024], Cut::Large),
+            (Precision::F32, LinearForm::Nt, [1024, 512], Cut::Small),
+            (Precision::F32, LinearForm::Tn, [4096, 4096], Cut::Large),
+            (Precision::F32, LinearForm::Nn, [64, 1024], Cut::Small),
+            (Precision::F32, LinearForm::Nt, [1, 8192], Cut::Row),
+            (Precision::F32, LinearForm::Tn, [1, 8192], Cut::Large),
+            (Precision::Bf16, LinearForm::Nt, [1, 8192], Cut::Row),
+            (Precision::Bf16, LinearForm::Nn, [64, 1024], Cut::Tensor),
+        ];
+        for (precision, form, [rows, cols], cut) in table {
+            assert_eq!(Cut::of(precision, form, rows, cols), cut, "{precision:?} {form:?} {rows}x{cols}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_in_the_order_of_its_indices() {
+        for (cut, side) in ["row", "64", "128", "bf16"].into_iter().enumerate() {
+            for (packed, operand) in ["f32", "packed"].into_iter().enumerate() {
+                for (finish, op) in
+                    ["linear", "linear_activation", "linear_add_scaled"].into_iter().enumerate()
+                {
+                    assert_eq!(TABLE[cut][packed][finish].entry, format!("{op}_{side}_{operand}"));
+                }
+            }
+        }
+    }
+}

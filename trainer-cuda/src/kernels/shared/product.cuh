@@ -1,0 +1,63 @@
+// What every kernel of a product y(i,j) from Σ_l a(i,l)·b(l,j) takes: its scalars, operands and what becomes of a result.
+
+#pragma once
+
+#include "shared/operand.cuh"
+
+// Scalars of all; the host passes them as so many words.
+struct Product {
+    u32 rows, cols, depth;
+    u32 tiles;                         // tiles in a row of tiles
+    u32 accumulate;                    // whether the product is added to y
+    u32 a_offset, b_offset, y_offset;  // floats before the first entry
+    u32 a_i, a_l;                      // a(i,l) at a_offset + i·a_i + l·a_l
+    u32 b_l, b_j;                      // the same of b
+    u32 bits, row_words;               // of a packed operand
+    float slope;                       // of the activation
+    static constexpr const char* LETTERS = "uuuuuuuuuuuuuuf";
+};
+
+struct LeftOperand {
+    const float* a;
+    u32 rows, depth, a_i, a_l;
+
+    __device__ float load(u32 i, u32 l) const { return i < rows && l < depth ? a[i * a_i + l * a_l] : 0.0f; }
+    __device__ bool by_depth() const { return a_l == 1; }
+};
+
+__device__ inline LeftOperand left_of(const Product& p, const float* a) {
+    return {a + p.a_offset, p.rows, p.depth, p.a_i, p.a_l};
+}
+
+__device__ inline PlainOperand right_of(const Product& p, const float* b) {
+    return {b + p.b_offset, p.depth, p.cols, p.b_l, p.b_j};
+}
+
+__device__ inline PackedOperand right_of(const Product& p, const u32* packed) {
+    return {packed, p.depth, p.cols, p.b_l == 1, p.bits, p.row_words};
+}
+
+// What becomes of the product for entry `at` of y, in column j.
+struct Store {
+    float* y;
+    u32 accumulate;
+
+    __device__ void operator()(u32 at, u32, float product) const { y[at] = accumulate ? y[at] + product : product; }
+};
+
+struct Activation {
+    float* y;
+    float slope;
+
+    __device__ void operator()(u32 at, u32, float product) const {
+        const float leaky = product >= 0.0f ? product : slope * product;
+        y[at] = leaky * leaky;
+    }
+};
+
+struct AddScaled {
+    float* y;
+    const float *x, *scale;
+
+    __device__ void operator()(u32 at, u32 j, float product) const { y[at] = x[at] + scale[j] * product; }
+};

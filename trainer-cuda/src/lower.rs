@@ -1,0 +1,166 @@
+//! From a step of a plan to launches of kernels: the form that every `kernels/<op>.rs` writes.
+//!
+//! Lowering is pure: it sees types, attributes and a precision, never a device. So which variant runs where can be tested, and
+//! printed, on a machine without a GPU.
+
+use crate::kernel::{ELEMENTS, Kernel, Param};
+use golf_core::plan::Step;
+use golf_core::tensor::TensorType;
+
+/// How products of matrices are formed; everything else is f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// In f32.
+    #[default]
+    F32,
+    /// On tensor cores: operands of `linear` and of Newton–Schulz steps rounded to bf16, added up in f32.
+    Bf16,
+}
+
+/// A constant table that the executor uploads once per device.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Table {
+    /// `f32[seq, dims/2, 2]`: cosine and sine of every rotary angle, formed in f64.
+    Rope {
+        /// Positions.
+        seq: usize,
+        /// Rotated channels.
+        dims: usize,
+        /// Rotary base.
+        base: f64,
+    },
+}
+
+/// A buffer bound by a launch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Binding {
+    /// Operand of the step.
+    Input(usize),
+    /// Result of the step; an in-place pair is bound once, as the result.
+    Output(usize),
+    /// Scratch buffer by index; lives for the step only.
+    Scratch(usize),
+    /// Constant table.
+    Table(Table),
+}
+
+/// A kernel over so many blocks.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// Its pointers in order.
+    pub bindings: Vec<Binding>,
+    /// Its scalars in order.
+    pub params: Vec<Param>,
+    /// Blocks; a launch of none is not made.
+    pub blocks: usize,
+}
+
+impl Launch {
+    /// A launch whose bindings and parameters are those of the kernel's signature; anything else is a bug of a lowering.
+    pub fn new(kernel: &'static Kernel, bindings: Vec<Binding>, params: Vec<Param>, blocks: usize) -> Self {
+        let pointers = kernel.signature.bytes().filter(|letter| b"rw".contains(letter)).count();
+        let scalars: String = params.iter().map(|param| param.letter()).collect();
+        assert!(
+            pointers == bindings.len() && kernel.signature[pointers..] == scalars,
+            "kernel `{}` takes `{}`, not {} buffers and `{scalars}`",
+            kernel.entry,
+            kernel.signature,
+            bindings.len()
+        );
+        Self { kernel, bindings, params, blocks }
+    }
+}
+
+/// A step under lowering.
+pub struct Lowering<'a> {
+    step: &'a Step,
+    /// How products are formed.
+    pub precision: Precision,
+    /// Launches so far, in order.
+    pub launches: Vec<Launch>,
+    /// Words of every scratch buffer.
+    pub scratch: Vec<usize>,
+}
+
+impl<'a> Lowering<'a> {
+    /// An empty lowering of `step`.
+    pub fn new(step: &'a Step, precision: Precision) -> Self {
+        Self { step, precision, launches: Vec::new(), scratch: Vec::new() }
+    }
+
+    /// Number of operands.
+    pub fn inputs(&self) -> usize {
+        self.step.inputs.len()
+    }
+
+    /// Type of operand `i`.
+    pub fn input(&self, i: usize) -> &'a TensorType {
+        &self.step.inputs[i].ty
+    }
+
+    /// Type of result `i`.
+    pub fn output(&self, i: usize) -> &'a TensorType {
+        &self.step.outputs[i].ty
+    }
+
+    /// Extents of operand `i`, a matrix.
+    pub fn matrix(&self, i: usize) -> [usize; 2] {
+        let shape = &self.input(i).shape;
+        [shape[0], shape[1]]
+    }
+
+    /// A scratch buffer of `words` for this step.
+    pub fn scratch(&mut self, words: usize) -> Binding {
+        self.scratch.push(words);
+        Binding::Scratch(self.scratch.len() - 1)
+    }
+
+    /// Appends a launch of `blocks` blocks.
+    pub fn launch(
+        &mut self,
+        kernel: &'static Kernel,
+        bindings: Vec<Binding>,
+        params: Vec<Param>,
+        blocks: usize,
+    ) {
+        self.launches.push(Launch::new(kernel, bindings, params, blocks));
+    }
+
+    /// Appends an elementwise launch: one thread per element. `n` becomes the first scalar.
+    pub fn launch_elements(
+        &mut self,
+        kernel: &'static Kernel,
+        bindings: Vec<Binding>,
+        n: usize,
+        params: &[Param],
+    ) {
+        let params = [&[Param::from(n)], params].concat();
+        self.launch(kernel, bindings, params, n.div_ceil(ELEMENTS));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static SOURCE: crate::kernel::Source = crate::kernel::Source { file: "none.cu", text: "" };
+    static KERNEL: Kernel = Kernel { source: &SOURCE, entry: "none", signature: "rwuf", threads: ELEMENTS };
+
+    fn launch(params: Vec<Param>) -> Launch {
+        Launch::new(&KERNEL, vec![Binding::Input(0), Binding::Output(0)], params, 1)
+    }
+
+    #[test]
+    fn a_launch_takes_what_the_signature_says() {
+        let launch = launch(vec![7usize.into(), 0.5.into()]);
+        assert_eq!(launch.params.iter().map(|param| param.word()).collect::<Vec<_>>(), [7, 0.5f32.to_bits()]);
+    }
+
+    #[test]
+    #[should_panic(expected = "kernel `none` takes `rwuf`, not 2 buffers and `fu`")]
+    fn scalars_in_another_order_are_a_bug() {
+        launch(vec![0.5.into(), 7usize.into()]);
+    }
+}

@@ -1,0 +1,185 @@
+//! NVIDIA's run-time compiler: from a `.cu` file to the code of one architecture. It needs no GPU.
+//!
+//! It is a shared library found at run time: in the folder that `GOLF_NVRTC` names, under `CUDA_PATH`, or where the
+//! system's loader looks. Kernels include nothing but this crate's own headers, so no toolkit has to be there.
+
+#![allow(unsafe_code)]
+
+use crate::kernel::{HEADERS, Source};
+use cudarc::nvrtc::{result, sys};
+use libloading::Library;
+use std::ffi::{CString, c_char, c_int};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Why a kernel could not be compiled.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NvrtcError {
+    /// The library is not there.
+    #[error(
+        "NVRTC (`libnvrtc`) was not found in {searched}\nhint: install the CUDA toolkit or the PyPI package `nvidia-cuda-nvrtc`, and name the library's folder in `GOLF_NVRTC`"
+    )]
+    Missing {
+        /// Where it was looked for.
+        searched: String,
+    },
+    /// A library is there and cannot be loaded.
+    #[error("`{path}` cannot be loaded: {reason}")]
+    Unloadable {
+        /// The file.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+    /// The compiler rejected a source.
+    #[error("`{file}` does not compile for `{arch}`:\n{log}")]
+    Rejected {
+        /// The source's name.
+        file: &'static str,
+        /// The architecture.
+        arch: String,
+        /// What the compiler said.
+        log: String,
+    },
+    /// A call failed for another reason.
+    #[error("NVRTC: `{call}` failed: {reason}")]
+    Call {
+        /// Name of the function.
+        call: &'static str,
+        /// Its code.
+        reason: String,
+    },
+}
+
+/// The loaded compiler.
+#[derive(Clone, Copy, Debug)]
+pub struct Nvrtc {
+    /// Major and minor version.
+    pub version: (i32, i32),
+}
+
+/// What became of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compilation {
+    /// Code of one architecture, an ELF file.
+    pub code: Vec<u8>,
+    /// What the compiler said: registers, shared memory and spills of every kernel.
+    pub log: String,
+}
+
+/// Options beside the architecture. Division and square root are IEEE's, denormal numbers are kept.
+pub(crate) const OPTIONS: &[&str] = &[
+    "--std=c++17",
+    "--ftz=false",
+    "--prec-div=true",
+    "--prec-sqrt=true",
+    "--fmad=true",
+    "--ptxas-options=--verbose",
+];
+
+impl Nvrtc {
+    /// Loads the library.
+    pub fn load() -> Result<Self, NvrtcError> {
+        let folders = folders();
+        for folder in &folders {
+            // The compiler loads its built-ins by name, and some releases do not look beside themselves.
+            preload(folder, "libnvrtc-builtins.so")?;
+            preload(folder, "libnvrtc.so")?;
+        }
+        // SAFETY: loading looks for a library and runs its initializers; NVIDIA's have no preconditions.
+        if !unsafe { sys::is_culib_present() } {
+            let mut searched: Vec<String> = folders.iter().map(|f| format!("`{}`", f.display())).collect();
+            searched.push("the loader's path".to_owned());
+            return Err(NvrtcError::Missing { searched: searched.join(", ") });
+        }
+        let (mut major, mut minor) = (0, 0);
+        // SAFETY: the library is present, and both pointers are to live integers.
+        let code = unsafe { sys::nvrtcVersion(&mut major, &mut minor) };
+        check("nvrtcVersion", code)?;
+        Ok(Self { version: (major, minor) })
+    }
+
+    /// The code of `source` for `arch`, such as `sm_90`.
+    pub fn compile(&self, source: &Source, arch: &str) -> Result<Compilation, NvrtcError> {
+        let program = Program::new(source)?;
+        let target = format!("--gpu-architecture={arch}");
+        let options: Vec<&str> = OPTIONS.iter().copied().chain([target.as_str()]).collect();
+        // SAFETY: the program is live.
+        let compiled = unsafe { result::compile_program(program.0, &options) };
+        // SAFETY: the program is live.
+        let log = unsafe { result::get_program_log(program.0) }.unwrap_or_default();
+        let bytes: Vec<u8> = log.iter().map(|&c| c as u8).take_while(|&c| c != 0).collect();
+        let log = String::from_utf8_lossy(&bytes).into_owned();
+        if compiled.is_err() {
+            return Err(NvrtcError::Rejected { file: source.file, arch: arch.to_owned(), log });
+        }
+        let mut size = 0;
+        // SAFETY: the program is live and compiled; the pointer is to a live integer.
+        check("nvrtcGetCUBINSize", unsafe { sys::nvrtcGetCUBINSize(program.0, &mut size) })?;
+        let mut code = vec![0u8; size];
+        // SAFETY: `code` has the size that the library asked for.
+        check("nvrtcGetCUBIN", unsafe { sys::nvrtcGetCUBIN(program.0, code.as_mut_ptr().cast::<c_char>()) })?;
+        Ok(Compilation { code, log })
+    }
+}
+
+/// A source in the compiler's hands.
+struct Program(sys::nvrtcProgram);
+
+impl Program {
+    fn new(source: &Source) -> Result<Self, NvrtcError> {
+        let text =
+            |text: &str| CString::new(text).expect("sources and names of this crate hold no zero byte");
+        let (name, body) = (text(source.file), text(source.text));
+        let headers: Vec<CString> = HEADERS.iter().map(|header| text(header.text)).collect();
+        let names: Vec<CString> = HEADERS.iter().map(|header| text(header.file)).collect();
+        let pointers = |strings: &[CString]| strings.iter().map(|s| s.as_ptr()).collect::<Vec<_>>();
+        let (headers, names, mut program) = (pointers(&headers), pointers(&names), std::ptr::null_mut());
+        // SAFETY: every string ends in zero and outlives the call, which copies them; both lists have the given length.
+        let code = unsafe {
+            sys::nvrtcCreateProgram(
+                &mut program,
+                body.as_ptr(),
+                name.as_ptr(),
+                HEADERS.len() as c_int,
+                headers.as_ptr(),
+                names.as_ptr(),
+            )
+        };
+        check("nvrtcCreateProgram", code)?;
+        Ok(Self(program))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SAFETY: the program is live, and this is its last use. There is nobody to tell of a failure.
+        let _ = unsafe { result::destroy_program(self.0) };
+    }
+}
+
+fn check(call: &'static str, code: sys::nvrtcResult) -> Result<(), NvrtcError> {
+    code.result().map_err(|error| NvrtcError::Call { call, reason: format!("{:?}", error.0) })
+}
+
+/// Folders that this machine's environment names, in order.
+fn folders() -> Vec<PathBuf> {
+    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let toolkit = given("CUDA_PATH").into_iter().flat_map(|path| [path.join("lib64"), path.join("lib")]);
+    given("GOLF_NVRTC").into_iter().chain(toolkit).collect()
+}
+
+/// Loads the file of `folder` whose name starts with `stem`, for good: a later look-up by name finds it.
+fn preload(folder: &Path, stem: &str) -> Result<(), NvrtcError> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(stem)));
+    files.sort();
+    let Some(path) = files.into_iter().next() else { return Ok(()) };
+    // SAFETY: as for any library that the loader would find by itself.
+    let library = unsafe { Library::new(&path) }
+        .map_err(|error| NvrtcError::Unloadable { path, reason: error.to_string() })?;
+    std::mem::forget(library);
+    Ok(())
+}
