@@ -21,7 +21,7 @@ fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// What a launcher would set for a rank.
-fn launched<'a>(command: &'a mut Command, [rank, size]: [usize; 2], port: u16) -> &'a mut Command {
+fn launched(command: &mut Command, [rank, size]: [usize; 2], port: u16) -> &mut Command {
     let (rank, size, port) = (rank.to_string(), size.to_string(), port.to_string());
     command.envs([
         ("RANK", rank),
