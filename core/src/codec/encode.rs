@@ -57,8 +57,8 @@ pub(super) fn may_beat(raw: &[u8], rival: usize) -> bool {
 }
 
 /// See [`super::on_all_cores`].
-pub(super) fn on_all_cores<T: Sync, U: Send>(items: &[T], job: impl Fn(&T) -> U + Sync) -> Vec<U> {
-    items.par_iter().map(|item| job(item)).collect()
+pub(super) fn on_all_cores<T: Sync, U: Send>(items: &[T], job: impl Fn(&T) -> U + Sync + Send) -> Vec<U> {
+    items.par_iter().map(job).collect()
 }
 
 fn zstd(raw: &[u8]) -> Vec<u8> {

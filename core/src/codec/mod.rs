@@ -135,7 +135,7 @@ pub fn encode_best(raw: &[u8]) -> (Codec, Vec<u8>) {
 }
 
 /// `job` of every item, natively on all cores; the order is kept.
-pub fn on_all_cores<T: Sync, U: Send>(items: &[T], job: impl Fn(&T) -> U + Sync) -> Vec<U> {
+pub fn on_all_cores<T: Sync, U: Send>(items: &[T], job: impl Fn(&T) -> U + Sync + Send) -> Vec<U> {
     encode::on_all_cores(items, job)
 }
 

@@ -1,6 +1,6 @@
 //! `golf check`: a folder, an artifact or a receipt against the challenge's rules.
 //!
-//! Gathers evidence ([`folder`] what lies where, [`gather`] what it says) and prints the verdicts; the rules themselves
+//! Gathers evidence (`folder`: what lies where; `gather`: what it says) and prints the verdicts; the rules themselves
 //! are [`golf_core::check`]. Exit code 3 when a rule fails. CANNOT TELL is neither: the summary says so.
 
 mod folder;

@@ -14,9 +14,12 @@ fn member(pairs: &str) -> Result<Option<Membership>, EnvironmentError> {
 const TORCHRUN: &str = "RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 LOCAL_WORLD_SIZE=4 MASTER_ADDR=head MASTER_PORT=1234 TORCHELASTIC_RUN_ID=run7";
 const SLURM: &str = "SLURM_PROCID=3 SLURM_NTASKS=16 SLURM_LOCALID=3 SLURM_JOB_ID=123456 SLURM_STEP_ID=2 SLURM_STEP_NODELIST=n[04-07]";
 
+/// Variables; then launcher, rank and size, local size, address, port, run.
+type Row = (&'static str, &'static str, (usize, usize), Option<usize>, &'static str, u16, &'static str);
+
 #[test]
 fn every_launcher_is_understood() {
-    let rows: &[(&str, &str, (usize, usize), Option<usize>, &str, u16, &str)] = &[
+    let rows: &[Row] = &[
         (TORCHRUN, "torchrun", (5, 8), Some(4), "head", 1234, "run7"),
         ("RANK=0 WORLD_SIZE=2 MASTER_ADDR=h", "torchrun", (0, 2), None, "h", 29_500, ""),
         (SLURM, "Slurm", (3, 16), None, "n04", 23_456, "123456.2"),
