@@ -157,7 +157,8 @@ pub fn hold(
         if Instant::now() > deadline {
             let missing: Vec<usize> = (0..size).filter(|&rank| present[rank].is_none()).collect();
             let error = RendezvousError::Missing { missing, size, waited: begin.elapsed() };
-            for (stream, _) in present.iter_mut().flatten() {
+            // Rank 0 last: its process, in which this may run, ends on the answer.
+            for (stream, _) in present.iter_mut().flatten().rev() {
                 refuse(stream, error.to_string());
             }
             return Err(error);
@@ -174,7 +175,7 @@ pub fn hold(
     }
     let addresses = present.iter().flatten().map(|(_, address)| *address).collect();
     let answer = Answer::Together { addresses };
-    for (stream, _) in present.iter_mut().flatten() {
+    for (stream, _) in present.iter_mut().flatten().rev() {
         // A rank that died meanwhile is missed by those that link to it.
         let _gone = write_greeting(stream, &answer);
     }
