@@ -405,9 +405,20 @@ fn ranks_with_other_settings_are_refused() {
         pollster::block_on(run_on_ranks(&mut ranks, Reduction::InOrder, job, &mut |_: &Event| ()))
             .unwrap_err()
     });
+    let mut saw_for_themselves = 0;
     for (rank, error) in results.into_iter().enumerate() {
-        let error = error.expect("no panic");
-        let TrainError::Unlike { rank: other, what: "configuration", .. } = error else { panic!("{error}") };
-        assert_eq!(other, 1 - rank);
+        match error.expect("no panic") {
+            TrainError::Unlike { rank: other, what: "configuration", .. } => {
+                assert_eq!(other, 1 - rank);
+                saw_for_themselves += 1;
+            }
+            // The other one saw it first and said so.
+            TrainError::Collective(CollectiveError::Failed { rank: other, reason }) => {
+                assert_eq!(other, 1 - rank);
+                assert!(reason.contains("another configuration"), "{reason}");
+            }
+            error => panic!("{error}"),
+        }
     }
+    assert!(saw_for_themselves >= 1);
 }
