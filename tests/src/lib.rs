@@ -3,6 +3,7 @@
 //! Every backend is tested by the same cases against the f64 interpreter; a new op does not compile without a row in
 //! [`cases`], a new backend is one row in [`backends`], a new parser of foreign bytes one in [`parsers`].
 
+#[cfg(feature = "devices")]
 pub mod backends;
 pub mod cases;
 pub mod draw;
