@@ -59,6 +59,8 @@ if find_nvrtc; then
 else
     skip "NVRTC could not be had: CUDA's kernels were not compiled for a GPU"
 fi
+"${GOLF_TORCH_PYTHON:-python3}" -c 'import torch' 2>/dev/null ||
+    skip "no PyTorch (GOLF_TORCH_PYTHON names a Python that has it): no exported file was read by torch.load"
 export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-$required}"
 cargo test --workspace --no-fail-fast
 
