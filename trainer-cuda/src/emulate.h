@@ -26,12 +26,13 @@
 #define __launch_bounds__(...)
 #define __shared__ static __attribute__((section("golf_shared")))
 
-struct uint2 { unsigned x, y; };
-struct int4 { int x, y, z, w; };
-struct uint4 { unsigned x, y, z, w; };
+struct alignas(8) uint2 { unsigned x, y; };
+struct alignas(16) int4 { int x, y, z, w; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
 struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
 static inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 static inline float2 make_float2(float x, float y) { return {x, y}; }
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
@@ -59,6 +60,16 @@ struct Fiber {
     char* stack;
 };
 
+// A copy to shared memory that a thread has asked for. It lands where the thread waits for it, and not before.
+struct Copy {
+    char* to;
+    const char* from;
+    size_t bytes;
+    size_t zeros;  // behind them
+};
+
+static std::vector<Copy> copies_of[MOST_THREADS];
+static std::vector<size_t> groups_of[MOST_THREADS];  // copies before the end of each group that is under way
 static Fiber* fiber_of[MOST_THREADS];  // null: not started, or finished
 static State state_of[MOST_THREADS];
 static std::vector<Fiber*> idle;
@@ -121,6 +132,7 @@ static void advance(unsigned thread) {
     threadIdx.x = thread;
     start_or_continue(fiber_of[thread]);
     if (state_of[thread] == State::finished) {
+        if (!copies_of[thread].empty()) failure = "a thread ended before its copies to shared memory";
         idle.push_back(fiber_of[thread]);
         fiber_of[thread] = nullptr;
     }
@@ -168,6 +180,8 @@ static void run_block(unsigned threads, bool backwards) {
 // Fibers that a failed block left half way start anew.
 static void abandon(unsigned threads) {
     for (unsigned i = 0; i < threads; i++) {
+        copies_of[i].clear();
+        groups_of[i].clear();
         if (!fiber_of[i]) continue;
         fiber_of[i]->started = false;
         idle.push_back(fiber_of[i]);
@@ -203,8 +217,17 @@ template <class T> std::string letters() {
     }
 }
 
+// The host gives every word a place of its own, so that what follows a struct would be read from inside it: `?` behind one
+// that is not last.
+template <class... A> std::string all_letters() {
+    const std::string each[] = {letters<A>()...};
+    std::string all;
+    for (size_t i = 0; i < sizeof...(A); i++) all += i + 1 < sizeof...(A) && each[i].size() > 1 ? each[i] + "?" : each[i];
+    return all;
+}
+
 template <class... A> const char* signature(void (*)(A...)) {
-    static const std::string all = (std::string() + ... + letters<A>());
+    static const std::string all = all_letters<A...>();
     return all.c_str();
 }
 
@@ -216,25 +239,31 @@ template <class... A> void unpack(void (*kernel)(A...), void** given) {
     call(kernel, given, std::index_sequence_for<A...>());
 }
 
-// What a thread shows to the others of its warp; two sets, so that one wait per exchange is enough.
-static uint32_t shown[2][MOST_THREADS];
+// What a thread shows to the others of its warp.
+constexpr unsigned SHOWN = 6;
+struct Words {
+    uint32_t of[SHOWN];
+};
+
+// Two sets, so that one wait per exchange is enough.
+static Words shown[2][MOST_THREADS];
 static unsigned char turn[MOST_THREADS];
 
-// The words that the threads of this thread's warp show beside its own.
-static const uint32_t* exchange(uint32_t word) {
+// What the threads of this thread's warp show beside its own, by lane.
+static const Words* exchange(const Words& words) {
     const unsigned thread = threadIdx.x;
     const unsigned set = turn[thread] ^= 1;
-    shown[set][thread] = word;
+    shown[set][thread] = words;
     suspend(State::at_warp);
     return &shown[set][thread / WARP * WARP];
 }
 
 template <class T> T from_lane(T value, unsigned lane) {
     static_assert(sizeof(T) == 4, "shuffles move words");
-    uint32_t word;
-    std::memcpy(&word, &value, 4);
-    const uint32_t* words = exchange(word);
-    std::memcpy(&value, &words[lane % WARP], 4);
+    Words own;
+    std::memcpy(own.of, &value, 4);
+    const Words* words = exchange(own);
+    std::memcpy(&value, words[lane % WARP].of, 4);
     return value;
 }
 

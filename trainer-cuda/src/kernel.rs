@@ -13,8 +13,10 @@ pub struct Source {
 
 /// What the sources include, under `kernels/`.
 pub static HEADERS: &[Source] = &[
+    Source { file: "shared/attention_bf16.cuh", text: include_str!("kernels/shared/attention_bf16.cuh") },
     Source { file: "shared/attention_tile.cuh", text: include_str!("kernels/shared/attention_tile.cuh") },
     Source { file: "shared/column_sums.cuh", text: include_str!("kernels/shared/column_sums.cuh") },
+    Source { file: "shared/head.cuh", text: include_str!("kernels/shared/head.cuh") },
     Source { file: "shared/math.cuh", text: include_str!("kernels/shared/math.cuh") },
     Source { file: "shared/mma.cuh", text: include_str!("kernels/shared/mma.cuh") },
     Source { file: "shared/operand.cuh", text: include_str!("kernels/shared/operand.cuh") },
@@ -22,6 +24,7 @@ pub static HEADERS: &[Source] = &[
     Source { file: "shared/product.cuh", text: include_str!("kernels/shared/product.cuh") },
     Source { file: "shared/reduce.cuh", text: include_str!("kernels/shared/reduce.cuh") },
     Source { file: "shared/tile.cuh", text: include_str!("kernels/shared/tile.cuh") },
+    Source { file: "shared/tile_bf16.cuh", text: include_str!("kernels/shared/tile_bf16.cuh") },
     Source { file: "shared/vector.cuh", text: include_str!("kernels/shared/vector.cuh") },
 ];
 
@@ -39,7 +42,8 @@ impl Source {
 
 /// A kernel of this crate.
 ///
-/// Contract of every kernel: grids and blocks are one-dimensional; pointers to device memory come first, then scalars;
+/// Contract of every kernel: grids and blocks are one-dimensional; pointers to device memory come first, then scalars, the
+/// last of which may be a struct of them;
 /// its shared memory is static; it writes every word of its results that the step promises, whatever lay there.
 #[derive(Debug, PartialEq)]
 pub struct Kernel {

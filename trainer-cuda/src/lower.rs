@@ -13,7 +13,8 @@ pub enum Precision {
     /// In f32.
     #[default]
     F32,
-    /// On tensor cores: operands of `linear` and of Newton–Schulz steps rounded to bf16, added up in f32.
+    /// On tensor cores: operands of `linear`, of Newton–Schulz steps, of attention and of the head's logits, and their
+    /// gradients, rounded to bf16, added up in f32.
     Bf16,
 }
 

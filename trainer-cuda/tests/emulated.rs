@@ -162,8 +162,13 @@ fn mistakes_of_a_kernel_are_noticed() {
     assert!(refused("writes_behind").contains("wrote outside buffer 0"));
     assert!(refused("leaves_before_a_barrier").contains("reached a barrier"));
     assert!(refused("leaves_before_a_shuffle").contains("reached a shuffle"));
+    assert!(refused("collides_in_a_bank").contains("collide in a bank"));
+    assert!(refused("forgets_to_wait").contains("ended before its copies"));
     assert!(refused("takes_a_float").contains("signature: expected `wu`, got `wf`"));
-    let [forwards, backwards] =
-        [Order::Forwards, Order::Backwards].map(|order| wrong(order, &WRONG, "forgets_a_barrier"));
-    assert_ne!(forwards, backwards);
+    assert!(refused("takes_more_behind_a_struct").contains("got `wuf?u`"));
+    for race in ["forgets_a_barrier", "copies_over_what_is_read"] {
+        let [forwards, backwards] =
+            [Order::Forwards, Order::Backwards].map(|order| wrong(order, &WRONG, race).expect(race));
+        assert_ne!(forwards, backwards, "{race}");
+    }
 }

@@ -1,10 +1,16 @@
 //! NVIDIA's compiler takes every kernel for the architectures that train. It needs no GPU; where it is not installed the
 //! test says so, and fails if `REQUIRE_NVRTC` is set.
 
-use golf_cuda::{HEADERS, Nvrtc, NvrtcError, Source, kernels};
+use golf_cuda::{HEADERS, Kernel, Nvrtc, NvrtcError, Source, kernels};
 use std::collections::BTreeMap;
 
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90"];
+
+/// Registers of a block.
+const REGISTERS: usize = 65_536;
+
+/// Bytes of shared memory that a kernel gets without asking the driver for more.
+const SHARED: usize = 48 * 1024;
 
 /// The compiler, unless this machine has none.
 fn nvrtc(test: &str) -> Option<Nvrtc> {
@@ -19,26 +25,46 @@ fn nvrtc(test: &str) -> Option<Nvrtc> {
 }
 
 #[test]
-fn every_kernel_compiles_for_ampere_and_hopper_without_spilling_registers() {
-    let Some(nvrtc) = nvrtc("every_kernel_compiles_for_ampere_and_hopper_without_spilling_registers") else {
+fn every_kernel_compiles_for_ampere_and_hopper_and_fits() {
+    let Some(nvrtc) = nvrtc("every_kernel_compiles_for_ampere_and_hopper_and_fits") else {
         return;
     };
-    let mut entries: BTreeMap<&str, (&Source, Vec<&str>)> = BTreeMap::new();
+    let mut entries: BTreeMap<&str, (&Source, Vec<&Kernel>)> = BTreeMap::new();
     for kernel in kernels::all() {
-        entries.entry(kernel.source.file).or_insert((kernel.source, Vec::new())).1.push(kernel.entry);
+        entries.entry(kernel.source.file).or_insert((kernel.source, Vec::new())).1.push(kernel);
     }
     for arch in ARCHITECTURES {
-        for (source, names) in entries.values() {
+        for (source, kernels) in entries.values() {
             let log = nvrtc.compile(source, arch).unwrap_or_else(|error| panic!("{error}")).log;
-            for name in names {
-                let found = log.contains(&format!("entry function '{name}' for '{arch}'"));
-                assert!(found, "`{}` for {arch} holds no `{name}`:\n{log}", source.file);
+            for kernel in kernels {
+                fits(kernel, arch, &log);
             }
-            let spills =
-                log.lines().filter(|line| line.contains("spill") && !line.contains(" 0 bytes spill stores"));
-            assert_eq!(spills.collect::<Vec<_>>(), [""; 0], "`{}` for {arch}:\n{log}", source.file);
         }
     }
+}
+
+/// Checks what the compiler said of `kernel`: nothing is spilled, a block has registers enough, and shared memory is within
+/// what a launch gets that asks for no more.
+fn fits(kernel: &Kernel, arch: &str, log: &str) {
+    let named = format!("entry function '{}' for '{arch}'", kernel.entry);
+    let (_, said) = log.split_once(&named).unwrap_or_else(|| panic!("no {named}:\n{log}"));
+    let said = said.split("entry function").next().unwrap_or(said);
+    assert!(
+        said.contains(" 0 bytes spill stores, 0 bytes spill loads"),
+        "`{}` spills for {arch}:{said}",
+        kernel.entry
+    );
+    let registers = number_before(said, " registers").unwrap_or_else(|| panic!("{named}:{said}"));
+    assert!(registers * kernel.threads <= REGISTERS, "`{}` for {arch}: {registers} registers", kernel.entry);
+    // Without shared memory the compiler does not mention it.
+    let shared = number_before(said, " bytes smem").unwrap_or(0);
+    assert!(shared <= SHARED, "`{}` for {arch}: {shared} bytes of shared memory", kernel.entry);
+}
+
+/// The number that stands before `words`.
+fn number_before(text: &str, words: &str) -> Option<usize> {
+    let (before, _) = text.split_once(words)?;
+    before.rsplit(' ').next()?.parse().ok()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Launches of `attention`, and what its gradient shares with it: the layout of heads and their split into blocks.
 
+use super::attention_bf16::{self, TensorHeads};
 use crate::kernel::{ELEMENTS, Kernel, Param, Source};
 use crate::lower::Binding::{self, Input, Output};
 use crate::lower::Lowering;
@@ -96,6 +97,9 @@ impl Heads {
 }
 
 pub(super) fn attention(op: &Attention, low: &mut Lowering<'_>) {
+    if let Some(heads) = TensorHeads::new(low, op.heads, op.kv_heads, op.seq) {
+        return attention_bf16::attention(op, &heads, low);
+    }
     let heads = Heads::new(low, op.heads, op.kv_heads, op.seq);
     let q = heads.widened(low, Input(0), op.heads);
     let [k, v] = [1, 2].map(|i| heads.widened(low, Input(i), op.kv_heads));

@@ -1,6 +1,7 @@
 //! Launches of `attention_grad`: what the scores need, then queries and keys by themselves, so that no sum is shared.
 
 use super::attention::Heads;
+use super::attention_bf16::{self, TensorHeads};
 use super::warps;
 use crate::kernel::{Kernel, Source};
 use crate::lower::Binding::{Input, Output};
@@ -18,6 +19,9 @@ static DELTA: Kernel =
 pub(super) const KERNELS: &[&Kernel] = &[&QUERIES, &KEYS, &DELTA];
 
 pub(super) fn attention_grad(op: &AttentionGrad, low: &mut Lowering<'_>) {
+    if let Some(heads) = TensorHeads::new(low, op.heads, op.kv_heads, op.seq) {
+        return attention_bf16::attention_grad(op, &heads, low);
+    }
     let heads = Heads::new(low, op.heads, op.kv_heads, op.seq);
     let [q, y, dy] = [0, 3, 5].map(|i| heads.widened(low, Input(i), op.heads));
     let [k, v] = [1, 2].map(|i| heads.widened(low, Input(i), op.kv_heads));

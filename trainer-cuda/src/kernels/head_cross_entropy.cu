@@ -4,20 +4,9 @@
 // head_slope: (x, e, targets, lse[n], dnll[n]) → dz[chunk, v] = (e^(ℓ - lse) - 1[target])·dnll·(1 - (ℓ/cap)²) for a chunk
 // of rows, from which products form the gradients; a block per tile.
 
+#include "shared/head.cuh"
 #include "shared/operand.cuh"
 #include "shared/tile.cuh"
-
-// Scalars of both stages with logits; the host passes them as so many words.
-struct Head {
-    u32 rows, cols, depth;  // rows of the chunk, v, d
-    u32 tiles;              // tiles along the vocabulary
-    u32 first_row;          // of the chunk
-    u32 bits, row_words;    // of a packed embedding
-    float cap;
-    static constexpr const char* LETTERS = "uuuuuuuf";
-};
-
-const float LOWEST = -3.0e38f;
 
 struct HeadLeft {
     const float* x;
@@ -34,8 +23,6 @@ __device__ inline PlainOperand right_of(const Head& p, const float* e) { return 
 __device__ inline PackedOperand right_of(const Head& p, const u32* e) {
     return {e, p.depth, p.cols, 1, p.bits, p.row_words};
 }
-
-__device__ inline float squash(float z, float cap) { return cap * tanhf(z / cap); }
 
 // A thread's four columns of one row, squashed; LOWEST outside the vocabulary.
 __device__ inline float4 logits_of(const Head& p, float4 z, u32 j) {
@@ -102,9 +89,7 @@ __device__ inline void slope(Slices<1>& slices, const float* x, const Word* e, c
         const u32 token = p.first_row + at;
         for (u32 k = 0; k < 4 && j + k < p.cols; k++) {
             const float logit = squash(component(products.v[i], k), p.cap);
-            const float share = logit / p.cap;
-            const float hit = targets[token] == j + k ? 1.0f : 0.0f;
-            dz[at * p.cols + j + k] = (expf(logit - lse[token]) - hit) * dnll[token] * (1.0f - share * share);
+            dz[at * p.cols + j + k] = slope_of(logit, lse[token], dnll[token], targets[token] == j + k, p.cap);
         }
     }
 }

@@ -1,78 +1,116 @@
 //! Launches of `head_cross_entropy` and its gradient. The gradient passes the logits' slopes through scratch memory in
-//! chunks of rows, so that never more than [`CHUNK_WORDS`] of them exist.
+//! chunks of rows, so that never more than [`Tiles::chunk_words`] of them exist.
 
 use super::linear::{Finish, Matrix, Product};
 use crate::kernel::{ELEMENTS, Kernel, Param, Source};
 use crate::lower::Binding::{self, Input, Output};
-use crate::lower::Lowering;
+use crate::lower::{Lowering, Precision};
 use golf_core::ops::{HeadCrossEntropy, HeadCrossEntropyGrad, LinearForm};
 use golf_core::quant::pack::row_words;
-use golf_core::tensor::TensorType;
 
 /// A stage for a plain and for a packed embedding.
-struct Stage {
-    plain: Kernel,
-    packed: Kernel,
-}
+type Stage = [Kernel; 2];
 
-impl Stage {
-    const fn new(plain: &'static str, packed: &'static str, signature: &'static str) -> Self {
-        let kernel = Kernel { source: &SOURCE, entry: plain, signature, threads: 256 };
-        Self { packed: Kernel { entry: packed, ..kernel }, plain: kernel }
-    }
-
-    fn of(&'static self, embedding: &TensorType) -> &'static Kernel {
-        if embedding.dtype.quant_bits().is_some() { &self.packed } else { &self.plain }
-    }
+const fn stage(
+    source: &'static Source,
+    [plain, packed]: [&'static str; 2],
+    signature: &'static str,
+) -> Stage {
+    let kernel = Kernel { source, entry: plain, signature, threads: 256 };
+    [Kernel { entry: plain, ..kernel }, Kernel { entry: packed, ..kernel }]
 }
 
 static SOURCE: Source = Source { file: "head_cross_entropy.cu", text: include_str!("head_cross_entropy.cu") };
-static PARTIAL: Stage = Stage::new("head_partial_f32", "head_partial_packed", "rrrwwuuuuuuuf");
-static SLOPE: Stage = Stage::new("head_slope_f32", "head_slope_packed", "rrrrrwuuuuuuuf");
+static BF16: Source =
+    Source { file: "head_cross_entropy_bf16.cu", text: include_str!("head_cross_entropy_bf16.cu") };
+
+const OF_PARTIAL: &str = "rrrwwuuuuuuuf";
+const OF_SLOPE: &str = "rrrrrwuuuuuuuf";
+
+/// How the tiles of logits are formed and how large they are.
+struct Tiles {
+    partial: Stage,
+    slope: Stage,
+    /// Side of a tile.
+    side: usize,
+    /// Slopes held at once, in words.
+    chunk_words: usize,
+}
+
+/// In f32: 4 MiB of slopes.
+static SIMT: Tiles = Tiles {
+    partial: stage(&SOURCE, ["head_partial_f32", "head_partial_packed"], OF_PARTIAL),
+    slope: stage(&SOURCE, ["head_slope_f32", "head_slope_packed"], OF_SLOPE),
+    side: 64,
+    chunk_words: 1 << 20,
+};
+
+/// On tensor cores: 64 MiB of slopes, a thousand tiles, which fill a large GPU several times.
+static TENSOR: Tiles = Tiles {
+    partial: stage(&BF16, ["head_partial_bf16_f32", "head_partial_bf16_packed"], OF_PARTIAL),
+    slope: stage(&BF16, ["head_slope_bf16_f32", "head_slope_bf16_packed"], OF_SLOPE),
+    side: 128,
+    chunk_words: 1 << 24,
+};
+
 static COMBINE: Kernel =
     Kernel { source: &SOURCE, entry: "head_combine", signature: "rrwwuu", threads: ELEMENTS };
 
-pub(super) const KERNELS: &[&Kernel] =
-    &[&PARTIAL.plain, &PARTIAL.packed, &SLOPE.plain, &SLOPE.packed, &COMBINE];
+pub(super) fn kernels() -> Vec<&'static Kernel> {
+    let stages = [&SIMT, &TENSOR].into_iter().flat_map(|tiles| tiles.partial.iter().chain(&tiles.slope));
+    stages.chain([&COMBINE]).collect()
+}
 
-/// Side of a tile of logits.
-const SIDE: usize = 64;
+impl Tiles {
+    fn of(precision: Precision) -> &'static Tiles {
+        match precision {
+            Precision::F32 => &SIMT,
+            Precision::Bf16 => &TENSOR,
+        }
+    }
 
-/// Slopes held at once: 4 MiB.
-const CHUNK_WORDS: usize = 1 << 20;
-
-/// Parameters of both first stages for `rows` rows from `first` on.
-fn params(rows: usize, first: usize, e: &TensorType, cap: f64) -> Vec<Param> {
-    let [vocab, d] = [e.shape[0], e.shape[1]];
-    let packing = e.dtype.quant_bits().map_or([0, 0], |bits| [bits as usize, row_words(bits, d)]);
-    let [bits, words] = packing;
-    let extents = [rows, vocab, d, vocab.div_ceil(SIDE), first, bits, words];
-    extents.map(Param::from).into_iter().chain([cap.into()]).collect()
+    /// Appends a launch of `stage` over tiles of the logits of `rows` rows from `first` on.
+    fn launch(
+        &self,
+        low: &mut Lowering<'_>,
+        stage: &'static Stage,
+        bindings: Vec<Binding>,
+        [rows, first]: [usize; 2],
+        cap: f64,
+    ) {
+        let e = low.input(1);
+        let [vocab, d] = [e.shape[0], e.shape[1]];
+        let bits = e.dtype.quant_bits();
+        let [bits, words] = bits.map_or([0, 0], |bits| [bits as usize, row_words(bits, d)]);
+        let tiles = vocab.div_ceil(self.side);
+        let extents = [rows, vocab, d, tiles, first, bits, words];
+        let params = extents.map(Param::from).into_iter().chain([cap.into()]).collect();
+        low.launch(&stage[usize::from(bits > 0)], bindings, params, rows.div_ceil(self.side) * tiles);
+    }
 }
 
 pub(super) fn head_cross_entropy(op: &HeadCrossEntropy, low: &mut Lowering<'_>) {
+    let form = Tiles::of(low.precision);
     let [n, _] = low.matrix(0);
-    let e = low.input(1);
-    let tiles = e.shape[0].div_ceil(SIDE);
+    let tiles = low.input(1).shape[0].div_ceil(form.side);
     let (partials, hits) = (low.scratch(2 * n * tiles), low.scratch(n));
     let bindings = vec![Input(0), Input(1), Input(2), partials.clone(), hits.clone()];
-    let blocks = n.div_ceil(SIDE) * tiles;
-    low.launch(PARTIAL.of(e), bindings, params(n, 0, e, op.softcap), blocks);
+    form.launch(low, &form.partial, bindings, [n, 0], op.softcap);
     let bindings = vec![partials, hits, Output(0), Output(1)];
     low.launch(&COMBINE, bindings, vec![n.into(), tiles.into()], n.div_ceil(ELEMENTS));
 }
 
 pub(super) fn grad(op: &HeadCrossEntropyGrad, low: &mut Lowering<'_>) {
+    let form = Tiles::of(low.precision);
     let [n, d] = low.matrix(0);
     let e = low.input(1);
     let vocab = e.shape[0];
-    let chunk = (CHUNK_WORDS / vocab).clamp(1, n);
+    let chunk = (form.chunk_words / vocab).clamp(1, n);
     let dz = low.scratch(chunk * vocab);
     for first in (0..n).step_by(chunk) {
         let rows = chunk.min(n - first);
         let bindings = vec![Input(0), Input(1), Input(2), Input(3), Input(4), dz.clone()];
-        let blocks = rows.div_ceil(SIDE) * vocab.div_ceil(SIDE);
-        low.launch(SLOPE.of(e), bindings, params(rows, first, e, op.softcap), blocks);
+        form.launch(low, &form.slope, bindings, [rows, first], op.softcap);
         let dx = Product {
             form: LinearForm::Nn,
             extents: [rows, d, vocab],

@@ -42,8 +42,12 @@ static TABLE: [[[Kernel; 3]; 2]; 4] = [
     ],
 ];
 
+/// A block per tile and part of the depth, on tensor cores.
+static PART: Kernel = Kernel { signature: "rrwuuuuuuuuuuuuuufuu", ..kernel(&BF16, "linear_bf16_part") };
+static SUM: Kernel = Kernel { signature: "rwuuuu", ..kernel(&BF16, "linear_bf16_sum") };
+
 pub(super) fn kernels() -> Vec<&'static Kernel> {
-    TABLE.iter().flatten().flatten().collect()
+    TABLE.iter().flatten().flatten().chain([&PART, &SUM]).collect()
 }
 
 /// How a product is cut into blocks.
@@ -64,6 +68,20 @@ const FEW_ROWS: usize = 4;
 
 /// Large tiles below which a GPU of a few dozen cores would idle.
 const MANY_TILES: usize = 64;
+
+/// Blocks of the tensor cores' kernel that fill a large GPU twice; a core holds one.
+const MANY_BLOCKS: usize = 256;
+
+/// Least depth of a part; a multiple of the kernel's slices.
+const PART_DEPTH: usize = 128;
+
+/// Parts of the depth that a product of so many tiles is cut into, and the depth of each: as many blocks as fill a GPU,
+/// where there is depth enough. It follows from the shape alone, so results do not depend on the device.
+fn parts_of(tiles: usize, depth: usize) -> [usize; 2] {
+    let wanted = (MANY_BLOCKS / tiles.max(1)).clamp(1, depth.div_ceil(PART_DEPTH).max(1));
+    let each = depth.div_ceil(wanted).max(1).next_multiple_of(PART_DEPTH);
+    [depth.div_ceil(each).max(1), each]
+}
 
 impl Cut {
     /// The cut of `rows × cols` results. Few rows are bound by memory: tensor cores would not help them.
@@ -177,9 +195,22 @@ impl Product {
         let kernel = &TABLE[cut as usize][usize::from(self.b.bits.is_some())][finish];
         let [tiles, blocks] = cut.blocks(rows, cols);
         let [a, b, y] = [self.a.offset, self.b.offset, self.y.offset];
-        let words = [rows, cols, depth, tiles, accumulate, a, b, y, a_i, a_l, b_l, b_j, bits, words];
-        let params = words.into_iter().map(Param::from).chain([slope.into()]).collect();
-        low.launch(kernel, bindings, params, blocks);
+        let params = |accumulate, y| -> Vec<Param> {
+            let words = [rows, cols, depth, tiles, accumulate, a, b, y, a_i, a_l, b_l, b_j, bits, words];
+            words.into_iter().map(Param::from).chain([slope.into()]).collect()
+        };
+        let [parts, each] = parts_of(blocks, depth);
+        if cut != Cut::Tensor || parts == 1 || finish != 0 || bits != 0 {
+            low.launch(kernel, bindings, params(accumulate, y), blocks);
+            return;
+        }
+        let results = rows * cols;
+        let of_parts = low.scratch(parts * results);
+        let of_part = [blocks, each].map(Param::from);
+        let into_parts = vec![bindings[0].clone(), bindings[1].clone(), of_parts.clone()];
+        low.launch(&PART, into_parts, [params(0, 0), of_part.to_vec()].concat(), parts * blocks);
+        let bindings = vec![of_parts, bindings[2].clone()];
+        low.launch_elements(&SUM, bindings, results, &[parts, y, accumulate].map(Param::from));
     }
 }
 
@@ -226,6 +257,24 @@ mod tests {
         ];
         for (precision, form, [rows, cols], cut) in table {
             assert_eq!(Cut::of(precision, form, rows, cols), cut, "{precision:?} {form:?} {rows}x{cols}");
+        }
+    }
+
+    #[test]
+    fn depth_is_cut_where_tiles_are_few() {
+        let table = [
+            ([1024, 98_304], [1, 98_304]),
+            // Gradients of weights.
+            ([16, 98_304], [16, 6144]),
+            ([48, 98_304], [5, 19_712]),
+            // Newton–Schulz.
+            ([16, 512], [4, 128]),
+            ([1, 300], [3, 128]),
+            ([1, 100], [1, 128]),
+            ([1, 0], [1, 128]),
+        ];
+        for ([tiles, depth], parts) in table {
+            assert_eq!(parts_of(tiles, depth), parts, "{tiles} tiles of depth {depth}");
         }
     }
 

@@ -5,6 +5,7 @@ mod adamw;
 mod add;
 mod add_scaled;
 mod attention;
+mod attention_bf16;
 mod attention_cached;
 mod attention_grad;
 mod average;
@@ -27,6 +28,7 @@ mod newton_schulz;
 mod qk_norm_rope;
 mod residual_mix;
 mod rms_norm;
+mod round_bf16;
 mod row;
 mod sgd;
 mod smear_gate;
@@ -123,13 +125,13 @@ pub fn all() -> Vec<&'static Kernel> {
         fill::KERNELS,
         gated_skip::KERNELS,
         hash_bucket::KERNELS,
-        head_cross_entropy::KERNELS,
         leaky_relu_squared::KERNELS,
         muon::KERNELS,
         newton_schulz::KERNELS,
         qk_norm_rope::KERNELS,
         residual_mix::KERNELS,
         rms_norm::KERNELS,
+        round_bf16::KERNELS,
         row::KERNELS,
         sgd::KERNELS,
         smear_gate::KERNELS,
@@ -137,6 +139,8 @@ pub fn all() -> Vec<&'static Kernel> {
         spread::KERNELS,
         sums::KERNELS,
         xsa::KERNELS,
+        &attention_bf16::kernels(),
+        &head_cross_entropy::kernels(),
         &linear::kernels(),
     ]
     .concat()

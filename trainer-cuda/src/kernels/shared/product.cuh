@@ -42,22 +42,25 @@ struct Store {
     float* y;
     u32 accumulate;
 
-    __device__ void operator()(u32 at, u32, float product) const { y[at] = accumulate ? y[at] + product : product; }
+    __device__ float value(u32 at, u32, float product) const { return accumulate ? y[at] + product : product; }
+    __device__ void operator()(u32 at, u32 j, float product) const { y[at] = value(at, j, product); }
 };
 
 struct Activation {
     float* y;
     float slope;
 
-    __device__ void operator()(u32 at, u32, float product) const {
+    __device__ float value(u32, u32, float product) const {
         const float leaky = product >= 0.0f ? product : slope * product;
-        y[at] = leaky * leaky;
+        return leaky * leaky;
     }
+    __device__ void operator()(u32 at, u32 j, float product) const { y[at] = value(at, j, product); }
 };
 
 struct AddScaled {
     float* y;
     const float *x, *scale;
 
-    __device__ void operator()(u32 at, u32 j, float product) const { y[at] = x[at] + scale[j] * product; }
+    __device__ float value(u32 at, u32 j, float product) const { return x[at] + scale[j] * product; }
+    __device__ void operator()(u32 at, u32 j, float product) const { y[at] = value(at, j, product); }
 };

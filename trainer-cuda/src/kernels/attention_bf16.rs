@@ -1,0 +1,170 @@
+//! Launches of `attention` and its gradient on tensor cores: operands are rounded to bf16 once, into rows of whole
+//! vectors, and read from there by every block.
+
+use super::round_bf16::rounded;
+use super::warps;
+use crate::kernel::{Kernel, Param, Source};
+use crate::lower::Binding::{self, Input, Output};
+use crate::lower::{Lowering, Precision};
+use golf_core::ops::{Attention, AttentionGrad};
+
+static FORWARD: Source = Source { file: "attention_bf16.cu", text: include_str!("attention_bf16.cu") };
+static GRAD: Source = Source { file: "attention_grad_bf16.cu", text: include_str!("attention_grad_bf16.cu") };
+
+/// Widths of rows that there are kernels for, in channels.
+const WIDTHS: [usize; 3] = [32, 64, 128];
+
+/// A kernel for each of [`WIDTHS`].
+const fn of_each(
+    source: &'static Source,
+    entries: [&'static str; 3],
+    signature: &'static str,
+) -> [Kernel; 3] {
+    let [a, b, c] = entries;
+    let kernel = Kernel { source, entry: a, signature, threads: 128 };
+    [kernel_named(&kernel, a), kernel_named(&kernel, b), kernel_named(&kernel, c)]
+}
+
+const fn kernel_named(kernel: &Kernel, entry: &'static str) -> Kernel {
+    Kernel { source: kernel.source, entry, signature: kernel.signature, threads: kernel.threads }
+}
+
+static ATTENTION: [Kernel; 3] =
+    of_each(&FORWARD, ["attention_bf16_32", "attention_bf16_64", "attention_bf16_128"], "rrrwwuuuuuuf");
+static QUERIES: [Kernel; 3] = of_each(
+    &GRAD,
+    ["attention_grad_queries_bf16_32", "attention_grad_queries_bf16_64", "attention_grad_queries_bf16_128"],
+    "rrrrrwuuuuuuf",
+);
+static KEYS: [Kernel; 3] = of_each(
+    &GRAD,
+    ["attention_grad_keys_bf16_32", "attention_grad_keys_bf16_64", "attention_grad_keys_bf16_128"],
+    "rrrrrwwuuuuuuf",
+);
+static STATS: Kernel =
+    Kernel { source: &GRAD, entry: "attention_stats", signature: "rrrwuu", threads: warps::THREADS };
+
+pub(super) fn kernels() -> Vec<&'static Kernel> {
+    [&ATTENTION, &QUERIES, &KEYS].into_iter().flatten().chain([&STATS]).collect()
+}
+
+/// Heads over windows of tokens, in rows of one of [`WIDTHS`].
+pub(super) struct TensorHeads {
+    n: usize,
+    seq: usize,
+    heads: usize,
+    kv_heads: usize,
+    width: usize,
+    /// Index of the rows' width.
+    variant: usize,
+}
+
+impl TensorHeads {
+    /// Of a step whose first operand is the queries; `None` where f32 is asked for or heads are wider than any kernel's.
+    pub fn new(low: &Lowering<'_>, heads: usize, kv_heads: usize, seq: usize) -> Option<Self> {
+        let [n, cols] = low.matrix(0);
+        let width = cols / heads;
+        let variant = WIDTHS.iter().position(|&widest| width <= widest)?;
+        let heads = Self { n, seq, heads, kv_heads, width, variant };
+        (low.precision == Precision::Bf16).then_some(heads)
+    }
+
+    /// Tokens that one block takes: wide rows fill its registers with half as many.
+    fn rows(&self) -> usize {
+        if WIDTHS[self.variant] > 64 { 64 } else { 128 }
+    }
+
+    /// `x` of `owners` heads as bf16.
+    fn operand(&self, low: &mut Lowering<'_>, x: Binding, owners: usize) -> Binding {
+        rounded(low, x, self.n * owners, [self.width, WIDTHS[self.variant]])
+    }
+
+    /// Appends a launch over tiles of `owners` heads, [`Self::heads`] or [`Self::kv_heads`].
+    fn launch(
+        &self,
+        low: &mut Lowering<'_>,
+        kernels: &'static [Kernel; 3],
+        bindings: Vec<Binding>,
+        owners: usize,
+    ) {
+        let (tiles, strands) = (self.seq.div_ceil(self.rows()), self.n / self.seq * owners);
+        let sizes = [self.heads, self.heads / self.kv_heads, self.seq, self.width, tiles, strands];
+        let scale = 1.0 / (self.width as f64).sqrt();
+        let params = sizes.into_iter().map(Param::from).chain([scale.into()]).collect();
+        low.launch(&kernels[self.variant], bindings, params, tiles * strands);
+    }
+}
+
+pub(super) fn attention(op: &Attention, heads: &TensorHeads, low: &mut Lowering<'_>) {
+    let q = heads.operand(low, Input(0), op.heads);
+    let [k, v] = [1, 2].map(|i| heads.operand(low, Input(i), op.kv_heads));
+    heads.launch(low, &ATTENTION, vec![q, k, v, Output(0), Output(1)], op.heads);
+}
+
+pub(super) fn attention_grad(op: &AttentionGrad, heads: &TensorHeads, low: &mut Lowering<'_>) {
+    let [q, dy] = [0, 5].map(|i| heads.operand(low, Input(i), op.heads));
+    let [k, v] = [1, 2].map(|i| heads.operand(low, Input(i), op.kv_heads));
+    let items = heads.n * op.heads;
+    let stats = low.scratch(2 * items);
+    let params = vec![items.into(), heads.width.into()];
+    low.launch(&STATS, vec![Input(5), Input(3), Input(4), stats.clone()], params, warps::blocks(items));
+    let operands = [q, k, v, dy, stats];
+    let bindings = [&operands[..], &[Output(0)]].concat();
+    heads.launch(low, &QUERIES, bindings, op.heads);
+    let bindings = [&operands[..], &[Output(1), Output(2)]].concat();
+    heads.launch(low, &KEYS, bindings, op.kv_heads);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::Launch;
+    use golf_core::graph::Graph;
+    use golf_core::plan::{Plan, PlanOptions};
+    use golf_core::tensor::TensorType;
+
+    /// Launches of attention of 4 heads on 2 over windows of 300 tokens.
+    fn launches(precision: Precision, width: usize) -> Vec<Launch> {
+        let (n, seq) = (600, 300);
+        let mut graph = Graph::new();
+        let q = graph.input("q", TensorType::f32(&[n, 4 * width]));
+        let [k, v] = ["k", "v"].map(|name| graph.input(name, TensorType::f32(&[n, 2 * width])));
+        let op = Attention { heads: 4, kv_heads: 2, seq };
+        let y = graph.push(op.clone(), &[q, k, v]).expect("the operands fit");
+        graph.output("y", y[0]);
+        let plan = Plan::new("test", &graph, PlanOptions::default());
+        let mut low = Lowering::new(&plan.steps[0], precision);
+        super::super::attention::attention(&op, &mut low);
+        low.launches
+    }
+
+    #[test]
+    fn every_width_takes_the_narrowest_rows_that_hold_it() {
+        // Tiles of 128 or 64 queries, of 4 heads in 2 windows.
+        let table = [
+            (1, "attention_bf16_32", 3),
+            (32, "attention_bf16_32", 3),
+            (33, "attention_bf16_64", 3),
+            (64, "attention_bf16_64", 3),
+            (96, "attention_bf16_128", 5),
+            (128, "attention_bf16_128", 5),
+        ];
+        for (width, entry, tiles) in table {
+            let launches = launches(Precision::Bf16, width);
+            let names: Vec<&str> = launches.iter().map(|launch| launch.kernel.entry).collect();
+            assert_eq!(names, ["round_bf16", "round_bf16", "round_bf16", entry], "width {width}");
+            assert_eq!(launches[3].blocks, tiles * 4 * 2, "width {width}");
+        }
+    }
+
+    #[test]
+    fn wide_heads_and_full_precision_stay_in_f32() {
+        for (precision, width) in [(Precision::Bf16, 132), (Precision::F32, 64)] {
+            assert_eq!(
+                launches(precision, width)[0].kernel.entry,
+                "attention",
+                "{precision:?}, width {width}"
+            );
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// head_cross_entropy on tensor cores: the first stages of head_cross_entropy.cu in tiles of 128 × 128 logits, which are
+// formed of bf16 operands and stay f32; head_combine follows as there. For options that ask for it.
+//
+// head_partial_bf16: largest logit and Σ e^(ℓ - largest) of a row: over a warp's 32 columns in registers and by the four
+// lanes that own the row, then over the four warps of the row in order. head_slope_bf16: dz of a chunk of rows.
+
+#include "shared/head.cuh"
+#include "shared/tile_bf16.cuh"
+
+__device__ inline FloatLines left_lines(const Head& p, const float* x) {
+    return float_lines(x, p.first_row * p.depth, p.rows, p.depth, p.depth);
+}
+
+__device__ inline FloatLines right_lines(const Head& p, const float* e) {
+    return float_lines(e, 0, p.cols, p.depth, p.depth);
+}
+
+__device__ inline PackedLines right_lines(const Head& p, const u32* e) { return {e, p.cols, p.depth, p.bits, p.row_words}; }
+
+// What a block keeps of its rows: largest and sum over each warp's columns.
+struct OfWarps {
+    float2 v[SIDE][4];
+};
+
+__device__ inline float largest_of_four(float x) {
+    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+    return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
+}
+
+__device__ inline float sum_of_four(float x) {
+    x += __shfl_xor_sync(0xffffffffu, x, 1);
+    return x + __shfl_xor_sync(0xffffffffu, x, 2);
+}
+
+// Largest and Σ e^(ℓ - largest) over a warp's columns of the row `half` of matrix `m`, for all lanes that own it.
+__device__ inline float2 over_columns(const WarpSums& logits, u32 m, u32 half) {
+    float largest = LOWEST;
+    float sum = 0.0f;
+#pragma unroll
+    for (u32 n = 0; n < 4; n++) {
+        largest = fmaxf(largest, fmaxf(logits.v[m][n][2 * half], logits.v[m][n][2 * half + 1]));
+    }
+    largest = largest_of_four(largest);
+#pragma unroll
+    for (u32 n = 0; n < 4; n++) {
+        sum += expf(logits.v[m][n][2 * half] - largest) + expf(logits.v[m][n][2 * half + 1] - largest);
+    }
+    return make_float2(largest, sum_of_four(sum));
+}
+
+template <class Word>
+__device__ inline void partial(SlicePair (&stages)[2], OfWarps& kept, const float* x, const Word* e, const u32* targets,
+                               float* partials, float* hits, const Head& p) {
+    const u32 row = blockIdx.x / p.tiles * SIDE;
+    const u32 col = blockIdx.x % p.tiles * SIDE;
+    WarpSums logits = multiply_bf16<true, true>(stages, left_lines(p, x), right_lines(p, e), row, col, 0, p.depth);
+    const u32 warp_row = threadIdx.x / 128 * 64 + threadIdx.x % 32 / 4;
+    const u32 warp_column = threadIdx.x / 32 % 4;
+    const u32 j = col + 32 * warp_column + 2 * (threadIdx.x % 4);
+#pragma unroll
+    for (u32 i = 0; i < 8; i++) {
+        const u32 in_tile = warp_row + 8 * i;
+        const u32 target = row + in_tile < p.rows ? targets[row + in_tile] : p.cols;
+#pragma unroll
+        for (u32 k = 0; k < 8; k++) {
+            float& logit = logits.v[i / 2][k / 2][2 * (i % 2) + k % 2];
+            const u32 own = j + k / 2 * 8 + k % 2;
+            logit = own < p.cols ? squash(logit, p.cap) : LOWEST;
+            if (own < p.cols && own == target) hits[row + in_tile] = logit;
+        }
+        // Where all is outside, the sum is not 0, but what is below every logit shrinks it to 0 when warps are added up.
+        const float2 own = over_columns(logits, i / 2, i % 2);
+        if (threadIdx.x % 4 == 0) kept.v[in_tile][warp_column] = own;
+    }
+    __syncthreads();
+    const u32 own = threadIdx.x;
+    if (own >= SIDE || row + own >= p.rows) return;
+    float largest = LOWEST;
+    float sum = 0.0f;
+    for (u32 warp = 0; warp < 4; warp++) largest = fmaxf(largest, kept.v[own][warp].x);
+    for (u32 warp = 0; warp < 4; warp++) sum += kept.v[own][warp].y * expf(kept.v[own][warp].x - largest);
+    const u32 at = 2 * ((row + own) * p.tiles + blockIdx.x % p.tiles);
+    partials[at] = largest;
+    partials[at + 1] = sum;
+}
+
+template <class Word>
+__device__ inline void slope(SlicePair (&stages)[2], const float* x, const Word* e, const u32* targets, const float* lse,
+                             const float* dnll, float* dz, const Head& p) {
+    const u32 row = blockIdx.x / p.tiles * SIDE;
+    const u32 col = blockIdx.x % p.tiles * SIDE;
+    const WarpSums products = multiply_bf16<true, true>(stages, left_lines(p, x), right_lines(p, e), row, col, 0, p.depth);
+    products.each([&](u32 i, u32 in_tile, float z, float next) {
+        const u32 j = col + in_tile;
+        if (row + i >= p.rows || j >= p.cols) return;
+        const u32 token = p.first_row + row + i;
+        float* to = dz + (row + i) * p.cols + j;
+        const u32 target = targets[token];
+        to[0] = slope_of(squash(z, p.cap), lse[token], dnll[token], target == j, p.cap);
+        if (j + 1 < p.cols) to[1] = slope_of(squash(next, p.cap), lse[token], dnll[token], target == j + 1, p.cap);
+    });
+}
+
+// targets: [n]; partials: [n, tiles, 2], largest and sum; hits: [n]
+extern "C" __global__ void __launch_bounds__(256)
+head_partial_bf16_f32(const float* x, const float* e, const u32* targets, float* partials, float* hits, Head p) {
+    __shared__ SlicePair stages[2];
+    __shared__ OfWarps kept;
+    partial(stages, kept, x, e, targets, partials, hits, p);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+head_partial_bf16_packed(const float* x, const u32* e, const u32* targets, float* partials, float* hits, Head p) {
+    __shared__ SlicePair stages[2];
+    __shared__ OfWarps kept;
+    partial(stages, kept, x, e, targets, partials, hits, p);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+head_slope_bf16_f32(const float* x, const float* e, const u32* targets, const float* lse, const float* dnll, float* dz,
+                    Head p) {
+    __shared__ SlicePair stages[2];
+    slope(stages, x, e, targets, lse, dnll, dz, p);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+head_slope_bf16_packed(const float* x, const u32* e, const u32* targets, const float* lse, const float* dnll, float* dz,
+                       Head p) {
+    __shared__ SlicePair stages[2];
+    slope(stages, x, e, targets, lse, dnll, dz, p);
+}
