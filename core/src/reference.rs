@@ -79,7 +79,10 @@ impl Reference {
             let operand =
                 |slot: usize| slots[slot].as_ref().expect("the planner places a value before its readers");
             let operands: Vec<&Tensor> = step.inputs.iter().map(|o| operand(o.slot)).collect();
-            step.op.def().eval(&operands, &mut outputs);
+            match self.noise {
+                Some(_) => step.op.def().eval_rounded(&operands, &mut outputs),
+                None => step.op.def().eval(&operands, &mut outputs),
+            }
             for (operand, tensor) in step.outputs.iter().zip(outputs) {
                 slots[operand.slot] = Some(tensor);
             }

@@ -1,8 +1,12 @@
 //! Runs graphs on backends, waiting for what a backend does asynchronously.
 
 use crate::cases::Case;
+use crate::draw::Draw;
+use crate::models::{VOCAB, random_weights};
 use golf_core::backend::{Backend, BackendError};
-use golf_core::graph::Graph;
+use golf_core::graph::{Graph, Origin};
+use golf_core::model::ModelConfig;
+use golf_core::model::gpt::Window;
 use golf_core::plan::{Plan, PlanOptions};
 use golf_core::tensor::Tensor;
 use std::future::Future;
@@ -48,4 +52,30 @@ pub fn run_case(backend: &mut dyn Backend, case: &Case) -> Result<Vec<Tensor>, B
     let names: Vec<String> = (0..case.inputs.len()).map(|i| format!("x{i}")).collect();
     let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&case.inputs).collect();
     run_graph(backend, &one_op(case), PlanOptions::default(), &inputs)
+}
+
+/// Outputs and assigned states of one run of a small model's graph, with random weights and tokens.
+pub fn model_results(
+    backend: &mut dyn Backend,
+    config: &ModelConfig,
+    window: Window,
+    graph: &Graph,
+    options: PlanOptions,
+) -> Vec<Tensor> {
+    for (name, tensor) in random_weights(config, 3) {
+        backend.write_state(&name, &tensor).expect("a parameter keeps its type");
+    }
+    let executable = wait(backend.compile(Plan::new("model", graph, options))).expect("the plan compiles");
+    let mut draw = Draw::new(5);
+    let [tokens, targets] = [0, 1].map(|_| draw.ids(window.tokens(), VOCAB));
+    let (share, keep) = (Tensor::scalar(0.5), Tensor::scalar(0.0));
+    let inputs = [("tokens", &tokens), ("targets", &targets), ("share", &share), ("keep", &keep)];
+    backend.submit(executable, &inputs).expect("all inputs are given");
+    let outputs = graph.outputs().iter().map(|(name, _)| wait(backend.read_output(executable, name)));
+    let mut results: Vec<Tensor> = outputs.map(|y| y.expect("an output of the graph")).collect();
+    for (state, _) in graph.assigns() {
+        let Origin::State(name) = &graph.values()[state.index()].origin else { unreachable!("only states") };
+        results.push(wait(backend.read_state(name)).expect("a state of the graph"));
+    }
+    results
 }

@@ -6,17 +6,17 @@ use golf_core::eval::{
     AdaptOptions, EvalError, EvalOptions, Evaluator, Marks, ModelWeights, Receipt, Source, Stream,
     TttOptimizer, WindowRule,
 };
-use golf_core::graph::{Graph, Origin};
+use golf_core::graph::Graph;
 use golf_core::model::gpt::{Weights, Window};
 use golf_core::model::graphs::{gradient_graph, score_graph};
 use golf_core::model::{ModelConfig, parameters};
-use golf_core::plan::{Fusion, Plan, PlanOptions};
+use golf_core::plan::{Fusion, PlanOptions};
 use golf_core::reference::Reference;
 use golf_core::tensor::Tensor;
 use golf_tests::backends::{Candidate, available};
 use golf_tests::draw::Draw;
 use golf_tests::models::{VOCAB, random_weights, small_models};
-use golf_tests::run::wait;
+use golf_tests::run::{model_results, wait};
 use golf_tests::tolerance::compare;
 
 const WINDOW: Window = Window { rows: 2, seq: 9 };
@@ -28,31 +28,6 @@ fn graphs(config: &ModelConfig) -> [Graph; 2] {
     let score = score_graph(config, &weights, WINDOW);
     [score, gradient_graph(config, &weights, WINDOW, &all)]
         .map(|graph| graph.expect("a small model is valid"))
-}
-
-/// Outputs and assigned states of one run.
-fn results(
-    backend: &mut dyn Backend,
-    config: &ModelConfig,
-    graph: &Graph,
-    options: PlanOptions,
-) -> Vec<Tensor> {
-    for (name, tensor) in random_weights(config, 3) {
-        backend.write_state(&name, &tensor).expect("a parameter keeps its type");
-    }
-    let executable = wait(backend.compile(Plan::new("devices", graph, options))).expect("the plan compiles");
-    let mut draw = Draw::new(5);
-    let [tokens, targets] = [0, 1].map(|_| draw.ids(WINDOW.tokens(), VOCAB));
-    let (share, keep) = (Tensor::scalar(0.5), Tensor::scalar(0.0));
-    let inputs = [("tokens", &tokens), ("targets", &targets), ("share", &share), ("keep", &keep)];
-    backend.submit(executable, &inputs).expect("all inputs are given");
-    let outputs = graph.outputs().iter().map(|(name, _)| wait(backend.read_output(executable, name)));
-    let mut results: Vec<Tensor> = outputs.map(|y| y.expect("an output of the graph")).collect();
-    for (state, _) in graph.assigns() {
-        let Origin::State(name) = &graph.values()[state.index()].origin else { unreachable!("only states") };
-        results.push(wait(backend.read_state(name)).expect("a state of the graph"));
-    }
-    results
 }
 
 /// The kinds of device that this machine has.
@@ -72,10 +47,15 @@ fn two_runs_give_the_same_bits() {
             let (mut one, mut other) = (fresh(candidate, true), fresh(candidate, true));
             for graph in graphs(&config) {
                 let options = PlanOptions::default();
-                let first = results(&mut *one, &config, &graph, options);
-                assert_eq!(results(&mut *one, &config, &graph, options), first, "{}, {name}", candidate.name);
+                let first = model_results(&mut *one, &config, WINDOW, &graph, options);
                 assert_eq!(
-                    results(&mut *other, &config, &graph, options),
+                    model_results(&mut *one, &config, WINDOW, &graph, options),
+                    first,
+                    "{}, {name}",
+                    candidate.name
+                );
+                assert_eq!(
+                    model_results(&mut *other, &config, WINDOW, &graph, options),
                     first,
                     "{}, {name}",
                     candidate.name
@@ -92,13 +72,20 @@ fn no_switch_changes_a_result() {
             let (mut plain, mut poisoned) = (fresh(candidate, false), fresh(candidate, true));
             for graph in graphs(&config) {
                 let all = PlanOptions::default();
-                let expected = results(&mut *plain, &config, &graph, all);
-                let got = results(&mut *poisoned, &config, &graph, all);
+                let expected = model_results(&mut *plain, &config, WINDOW, &graph, all);
+                let got = model_results(&mut *poisoned, &config, WINDOW, &graph, all);
                 assert_eq!(got, expected, "{}, {name}, poisoned", candidate.name);
-                let got = results(&mut *plain, &config, &graph, PlanOptions { reuse: false, ..all });
+                let got =
+                    model_results(&mut *plain, &config, WINDOW, &graph, PlanOptions { reuse: false, ..all });
                 assert_eq!(got, expected, "{}, {name}, no slot used twice", candidate.name);
                 // A device may round the end of a product differently where it is fused with what follows.
-                let got = results(&mut *plain, &config, &graph, PlanOptions { fuse: Fusion::NONE, ..all });
+                let got = model_results(
+                    &mut *plain,
+                    &config,
+                    WINDOW,
+                    &graph,
+                    PlanOptions { fuse: Fusion::NONE, ..all },
+                );
                 for (got, expected) in got.iter().zip(&expected) {
                     let expected = Tensor::f64(expected.shape(), expected.to_f64());
                     let close = compare(got, &expected, candidate.unit, 64, 8.0);

@@ -2,16 +2,15 @@
 
 use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
-use golf_core::graph::{Graph, Origin};
+use golf_core::graph::Graph;
 use golf_core::model::gpt::{Weights, Window};
 use golf_core::model::graphs::{gradient_graph, score_graph};
 use golf_core::model::{ModelConfig, parameters};
 use golf_core::plan::{Fusion, Plan, PlanOptions};
 use golf_core::reference::Reference;
 use golf_core::tensor::Tensor;
-use golf_tests::draw::Draw;
-use golf_tests::models::{VOCAB, random_weights, small_models};
-use golf_tests::run::wait;
+use golf_tests::models::small_models;
+use golf_tests::run::model_results;
 
 const WINDOW: Window = Window { rows: 2, seq: 9 };
 
@@ -24,24 +23,9 @@ fn count(plan: &Plan, name: &str) -> usize {
     plan.steps.iter().filter(|step| step.op.def().name() == name).count()
 }
 
-/// Outputs and assigned states of one run.
+/// Outputs and assigned states of one run under these rewrites.
 fn results(backend: &mut dyn Backend, config: &ModelConfig, graph: &Graph, fuse: Fusion) -> Vec<Tensor> {
-    for (name, tensor) in random_weights(config, 3) {
-        backend.write_state(&name, &tensor).expect("a parameter keeps its type");
-    }
-    let executable = wait(backend.compile(plan(graph, fuse))).expect("the plan compiles");
-    let mut draw = Draw::new(5);
-    let [tokens, targets] = [0, 1].map(|_| draw.ids(WINDOW.tokens(), VOCAB));
-    let (share, keep) = (Tensor::scalar(0.5), Tensor::scalar(0.0));
-    let inputs = [("tokens", &tokens), ("targets", &targets), ("share", &share), ("keep", &keep)];
-    backend.submit(executable, &inputs).expect("all inputs are given");
-    let outputs = graph.outputs().iter().map(|(name, _)| wait(backend.read_output(executable, name)));
-    let mut results: Vec<Tensor> = outputs.map(|y| y.expect("an output of the graph")).collect();
-    for (state, _) in graph.assigns() {
-        let Origin::State(name) = &graph.values()[state.index()].origin else { unreachable!("only states") };
-        results.push(wait(backend.read_state(name)).expect("a state of the graph"));
-    }
-    results
+    model_results(backend, config, WINDOW, graph, PlanOptions { fuse, ..PlanOptions::default() })
 }
 
 /// The score's graph, and the gradient's towards all parameters and towards the last block alone.

@@ -16,7 +16,7 @@ use crate::device::{Device, Target};
 const MARGIN: f64 = 8.0;
 
 /// Independent measurements, of which the largest counts.
-const MEASUREMENTS: u64 = 4;
+const MEASUREMENTS: u64 = 8;
 
 /// Judges the misses of a device of single precision again, by the conditioning of what missed.
 pub fn judge_misses(fixture: &Fixture, report: &mut CaseReport) {

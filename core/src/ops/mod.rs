@@ -146,6 +146,12 @@ pub trait OpDef {
     /// operand's values instead, and that operand is also still readable in `inputs`.
     fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]);
 
+    /// [`OpDef::eval`] as it comes out where single precision is part of the op's definition, for the oracle's measurement of
+    /// roundings ([`crate::reference::Reference::with_noise`]).
+    fn eval_rounded(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
+        self.eval(inputs, outputs);
+    }
+
     /// Appends the nodes that compute the gradients towards the wanted operands.
     fn grad(&self, _graph: &mut Graph, _site: &Site<'_>) -> Result<Vec<Option<ValueId>>, OpError> {
         Err(OpError::NoGradient { op: self.name() })

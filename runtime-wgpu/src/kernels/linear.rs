@@ -152,11 +152,13 @@ pub(super) struct Product {
 }
 
 impl Product {
-    /// Strides `[a_i, a_l, b_l, b_j]`.
+    /// Strides `[a_i, a_l, b_l, b_j]`. Packed rows are found by number: of theirs only `b_l` is read, 1 where a row is a column
+    /// of the product and 0 where it is its depth.
     fn strides(&self) -> [usize; 4] {
         let [rows, cols, depth] = self.extents;
         match self.form {
             LinearForm::Nt => [depth, 1, 1, depth],
+            LinearForm::Nn if self.b.bits.is_some() => [depth, 1, 0, 1],
             LinearForm::Nn => [depth, 1, cols, 1],
             LinearForm::Tn => [1, rows, cols, 1],
         }

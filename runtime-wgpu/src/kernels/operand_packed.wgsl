@@ -1,5 +1,5 @@
 // Shared part: the right operand of a product as packed rows of `bits`-bit integers with one fp16 scale each; see
-// tile.wgsl. A row of the weight is a column of the product (b_l = 1, the layer's own map) or its depth (b_j = 1).
+// tile.wgsl. A row of the weight is a column of the product (b_l = 1, the layer's own map) or its depth (b_l = 0).
 // After packed.wgsl.
 
 @group(0) @binding(2) var<storage, read> packed: array<u32>;

@@ -39,8 +39,14 @@ pub(super) fn linear() -> Vec<Case> {
         let nt = vec![draw.floats(&[19, 37], 1.0), draw.packed(bits, 70, 37)];
         let nn = vec![draw.floats(&[19, 37], 1.0), draw.packed(bits, 37, 70)];
         let row = vec![draw.floats(&[1, 37], 1.0), draw.packed(bits, 70, 37)];
-        [("Nt", Linear::NT, nt), ("Nn", Linear::NN, nn), ("one row, Nt", Linear::NT, row)]
-            .map(|(form, op, inputs)| Case::new(format!("{form} {name}"), op, inputs))
+        let column = vec![draw.floats(&[19, 37], 1.0), draw.packed(bits, 37, 1)];
+        let cases = [
+            ("Nt", Linear::NT, nt),
+            ("Nn", Linear::NN, nn),
+            ("one row, Nt", Linear::NT, row),
+            ("one column, Nn", Linear::NN, column),
+        ];
+        cases.map(|(form, op, inputs)| Case::new(format!("{form} {name}"), op, inputs))
     };
     PRODUCTS.into_iter().flat_map(plain).chain(BITS.into_iter().flat_map(packed)).collect()
 }
