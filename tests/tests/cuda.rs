@@ -68,7 +68,14 @@ fn same_bits<D: Driver>(first: &mut Cuda<D>, second: &mut Cuda<D>) {
 fn is_product(op: &Op) -> bool {
     matches!(
         op,
-        Op::Linear(_) | Op::LinearActivation(_) | Op::LinearAddScaled(_) | Op::HeadCrossEntropyGrad(_)
+        Op::Attention(_)
+            | Op::AttentionGrad(_)
+            | Op::HeadCrossEntropy(_)
+            | Op::HeadCrossEntropyGrad(_)
+            | Op::Linear(_)
+            | Op::LinearActivation(_)
+            | Op::LinearAddScaled(_)
+            | Op::NewtonSchulz(_)
     )
 }
 
