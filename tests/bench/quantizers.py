@@ -152,11 +152,12 @@ CODECS = ["zlib -9", "zstd -22", "xz -9e", "brotli -11", "mixer", "order 0"]
 
 
 def tables(rows):
-    header = ["model", "seed", "form", "quantizer", "rounding", "file, bytes", *CODECS, "BPB", "difference", "± s.e."]
+    codecs = [codec for codec in CODECS if any(codec in r["codecs"] for r in rows)]
+    header = ["model", "seed", "form", "quantizer", "rounding", "file, bytes", *codecs, "BPB", "difference", "± s.e."]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for r in rows:
         cells = [r["model"], r["seed"] or "", r["form"], r["quantizer"], r["method"], r["bytes"]]
-        cells += [r["codecs"].get(codec, "") for codec in CODECS]
+        cells += [r["codecs"].get(codec, "") for codec in codecs]
         cells += [f"{r['bpb']:.4f}", f"{r['difference']:+.4f}", f"{r['error']:.4f}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     lines += ["", "Over seeds, at 5 bits (difference to `float` in half precision, mean and every seed):", ""]
