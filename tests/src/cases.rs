@@ -124,6 +124,8 @@ table! {
     SmearGate => rowwise::smear_gate,
     SmearGateCached => cached::smear_gate_cached,
     SmearGateGrad => rowwise::smear_gate_grad,
+    SoftQuant => products::soft_quant,
+    SoftQuantGrad => products::soft_quant_grad,
     Softcap => elementwise::softcap,
     SoftcapGrad => elementwise::softcap_grad,
     Spread => elementwise::spread,

@@ -6,6 +6,7 @@ use golf_core::artifact::{Artifact, ArtifactTensor, Provenance, TensorData};
 use golf_core::codec::{Codec, Symbols, encode, encode_symbols};
 use golf_core::data::shard;
 use golf_core::model::ModelConfig;
+use golf_core::quant::trellis::State;
 use golf_core::tokenizer::{Tokenizer, train_bpe};
 use half::f16;
 use std::io::Write;
@@ -34,7 +35,22 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     }
     let symbols = Symbols { bits: 5, matrices: &[(10, 24), (10, 24), (4, 40)], bytes: &raw };
     seeds.push(("codec", "mixer_matrices".to_owned(), seed(Codec::Mixer, encode_symbols(symbols))));
+    let way = way();
+    let symbols = Symbols { bits: 6, matrices: &[(16, 40)], bytes: &way };
+    seeds.push(("codec", "mixer_trellis".to_owned(), seed(Codec::Mixer, encode_symbols(symbols))));
     seeds
+}
+
+/// Sixteen rows of forty 6-bit symbols on a trellis.
+fn way() -> Vec<u8> {
+    let mut state = State::default();
+    let mut symbol = |i: i32| {
+        state = if i % 40 == 0 { State::default() } else { state };
+        let q = 2 * (i * i % 13 - 6) + state.parity();
+        state = state.after(q);
+        (q + 32) as u8
+    };
+    (0..640).map(&mut symbol).collect()
 }
 
 fn tokenizer() -> Tokenizer {

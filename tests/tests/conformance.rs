@@ -172,6 +172,7 @@ fn gradient_rules_agree_with_central_differences() {
         "row",
         "scale_by",
         "smear_gate",
+        "soft_quant",
         "softcap",
         "xsa",
     ];

@@ -1,6 +1,7 @@
 //! One tensor to integers: the grid comes from its [`Scheme`], the choice of integers on it from a [`Method`].
 //!
-//! Invariant: whatever the method, the steps are the scheme's and the integers lie in its range. A tensor without a
+//! Invariant: whatever the method, the steps are the scheme's and the integers lie in its range (on a trellis: of its scheme one
+//! bit wider, on a grid that is finer by a fixed factor). A tensor without a
 //! Hessian (a table that is only looked up) is rounded to nearest under every method.
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::quant::gptq::{Gptq, GptqError, GptqOptions, published};
 use crate::quant::ratio::output_ratio;
 use crate::quant::rows::half_step;
 use crate::quant::{Quantized, Scales, Scheme, Storage};
+use half::f16;
 use serde::{Deserialize, Serialize};
 
 /// How integers are chosen on a given grid.
@@ -25,6 +27,9 @@ pub enum Method {
     GptqS585,
     /// PR #1216's approximation of it.
     GptqS1216,
+    /// With compensation, as a way through [`crate::quant::trellis`]: the error of [`Method::Gptq`] in about 5 % fewer bytes, with
+    /// integers of one bit more in memory. Schemes that have no wider form as [`Method::Gptq`].
+    Trellis,
     /// The nearest one, on the row scale with the least error of the outputs (PR #951, its later script); schemes other
     /// than [`Scheme::Ratio`] as [`Method::Nearest`].
     OutputRatio,
@@ -32,14 +37,21 @@ pub enum Method {
 
 impl Method {
     /// Every method.
-    pub const ALL: [Method; 5] =
-        [Method::Nearest, Method::Gptq, Method::GptqS585, Method::GptqS1216, Method::OutputRatio];
+    pub const ALL: [Method; 6] = [
+        Method::Nearest,
+        Method::Gptq,
+        Method::Trellis,
+        Method::GptqS585,
+        Method::GptqS1216,
+        Method::OutputRatio,
+    ];
 
     /// Name in configurations and reports.
     pub fn name(self) -> &'static str {
         match self {
             Method::Nearest => "nearest",
             Method::Gptq => "gptq",
+            Method::Trellis => "trellis",
             Method::GptqS585 => "gptq_s585",
             Method::GptqS1216 => "gptq_s1216",
             Method::OutputRatio => "output_ratio",
@@ -96,6 +108,10 @@ pub fn round(task: &Task<'_>, calibration: Option<&Calibration>) -> Result<Expor
         return Ok(export_tensor(name, shape, values, storage)?);
     };
     let fail = |source| CompressError::Gptq { tensor: name.to_owned(), source };
+    if let (Method::Trellis, Some(wider)) = (method, scheme.widened()) {
+        let quantized = on_trellis(*rows, *cols, values, (scheme, wider), hessian).map_err(fail)?;
+        return Ok(Exported::Quantized(wider, quantized));
+    }
     let quantized = with_hessian(*rows, *cols, values, scheme, method, hessian).map_err(fail)?;
     Ok(Exported::Quantized(scheme, quantized))
 }
@@ -113,16 +129,16 @@ fn with_hessian(
     if let (Method::OutputRatio, Scheme::Ratio { .. }) = (method, scheme) {
         return output_ratio(values, rows, hessian, c);
     }
-    if let (Method::Gptq, Scheme::PercentileFloor { .. }) = (method, scheme) {
-        return Ok(factored(hessian)?.quantize_percentile(values, rows, c)?.0);
+    if let (Method::Gptq | Method::Trellis, Scheme::PercentileFloor { .. }) = (method, scheme) {
+        return Ok(factored(hessian, true)?.quantize_percentile(values, rows, c)?.0);
     }
     let steps = scheme.steps(rows, cols, values);
     let q = match method {
         Method::Nearest | Method::OutputRatio => return Ok(nearest()),
-        Method::Gptq => {
+        Method::Gptq | Method::Trellis => {
             // What a reader multiplies with: rounding to it must not add an error that nobody compensates.
             let stored: Vec<f32> = steps.iter().map(|step| half_step(*step).to_f32()).collect();
-            factored(hessian)?.quantize(values, &stored, c)
+            factored(hessian, true)?.quantize(values, &stored, c)
         }
         Method::GptqS585 => published::s585(values, hessian, &steps, c),
         Method::GptqS1216 => published::s1216(values, hessian, &steps, c),
@@ -137,9 +153,27 @@ fn with_hessian(
     Ok(Quantized { rows, cols, q, scales })
 }
 
+/// Step of a trellis's grid in steps of rounding to every point: with it the error of a normal variable is the same.
+const TRELLIS_STEP: f32 = 0.565;
+
+/// Integers of `wider` whose error is that of `scheme` rounded to every point.
+fn on_trellis(
+    rows: usize,
+    cols: usize,
+    values: &[f32],
+    (scheme, wider): (Scheme, Scheme),
+    hessian: &[f32],
+) -> Result<Quantized, GptqError> {
+    let finer = |step: f32| half_step(step * TRELLIS_STEP).max(f16::MIN_POSITIVE);
+    let scales: Vec<f16> = scheme.steps(rows, cols, values).into_iter().map(finer).collect();
+    let steps: Vec<f32> = scales.iter().map(|step| step.to_f32()).collect();
+    let q = factored(hessian, false)?.quantize_trellis(values, &steps, wider.c())?;
+    Ok(Quantized { rows, cols, q, scales: Scales::PerRow(scales) })
+}
+
 /// The factored Hessian, with ten and a hundred times the damping where the usual one is not enough.
-fn factored(hessian: &[f32]) -> Result<Gptq, GptqError> {
-    let options = GptqOptions::default();
+fn factored(hessian: &[f32], act_order: bool) -> Result<Gptq, GptqError> {
+    let options = GptqOptions { act_order, ..GptqOptions::default() };
     let damped =
         |factor: f64| Gptq::new(hessian, GptqOptions { damping: factor * options.damping, ..options });
     damped(1.0).or_else(|_| damped(10.0)).or_else(|_| damped(100.0))
@@ -161,6 +195,42 @@ mod tests {
             assert_eq!(json, format!("\"{}\"", method.name()));
         }
         assert_eq!(Method::from_name("gptq2"), None);
+    }
+
+    #[test]
+    fn a_trellis_has_the_error_of_compensation_in_fewer_bytes() {
+        use crate::codec::{Symbols, encode_symbols};
+        let (rows, cols) = (64, 96);
+        // Sums of four scrambled numbers: near normal, the same everywhere.
+        let mix = |i: u32| {
+            let x = i.wrapping_mul(0x9e37_79b9);
+            let x = (x ^ (x >> 15)).wrapping_mul(0x85eb_ca6b);
+            (x ^ (x >> 13)) as f32 / u32::MAX as f32 - 0.5
+        };
+        let values: Vec<f32> =
+            (0..(rows * cols) as u32).map(|i| (0..4).map(|k| mix(4 * i + k + 1)).sum()).collect();
+        let h = |i: usize, j: usize| 0.9f32.powi(i.abs_diff(j) as i32);
+        let hessian = Arc::new((0..cols * cols).map(|k| h(k / cols, k % cols)).collect::<Vec<f32>>());
+        let scheme = Scheme::Sigma { c: 15, tenths: 80 };
+        let cost = |scheme: Scheme, quantized: &Quantized| {
+            let bits = scheme.bits();
+            let symbols: Vec<u8> =
+                quantized.q.iter().map(|&q| (i32::from(q) + (1 << (bits - 1))) as u8).collect();
+            let stream = encode_symbols(Symbols { bits, matrices: &[(rows, cols)], bytes: &symbols });
+            let e: Vec<f64> =
+                values.iter().zip(quantized.dequantize()).map(|(w, v)| f64::from(w - v)).collect();
+            let row = |e: &[f64]| -> f64 {
+                (0..cols * cols).map(|k| e[k / cols] * f64::from(hessian[k]) * e[k % cols]).sum()
+            };
+            (stream.len(), e.chunks(cols).map(row).sum::<f64>())
+        };
+        let plain =
+            with_hessian(rows, cols, &values, scheme, Method::Gptq, &hessian).expect("positive definite");
+        let wider = scheme.widened().expect("a wider form");
+        let trellis = on_trellis(rows, cols, &values, (scheme, wider), &hessian).expect("positive definite");
+        let ((bytes, error), (fewer, same)) = (cost(scheme, &plain), cost(wider, &trellis));
+        assert!(fewer * 100 < bytes * 97, "{fewer} {bytes} bytes");
+        assert!(same < 1.05 * error, "{same} {error}");
     }
 
     #[test]

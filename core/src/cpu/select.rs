@@ -55,6 +55,8 @@ pub(super) fn launch(op: &Op, launch: Launch<'_>) {
         Op::SmearGate(op) => smear_gate::run(op, launch),
         Op::SmearGateCached(_) => smear_gate_cached::run(launch),
         Op::SmearGateGrad(op) => smear_gate::grad(op, launch),
+        Op::SoftQuant(op) => fake_quant::soft(op, launch),
+        Op::SoftQuantGrad(op) => fake_quant::soft_grad(op, launch),
         Op::Softcap(op) => softcap::run(op, launch),
         Op::SoftcapGrad(op) => softcap::grad(op, launch),
         Op::Spread(op) => mean::spread(op, launch),

@@ -12,12 +12,15 @@ use super::params::{Keys, parameters};
 use crate::graph::{Graph, ValueId};
 use crate::ops::{
     Add, AddScaled, ChannelAffine, Embed, FakeQuant, GatedSkip, HashKind, HeadCrossEntropy, LeakyReluSquared,
-    Linear, OpError, ResidualMix, RmsNorm, Row, ScaleBy, Xsa,
+    Linear, OpError, ResidualMix, RmsNorm, Row, ScaleBy, SoftQuant, Xsa,
 };
 use crate::quant::fake::FakeQuantRule;
 use crate::tensor::{DType, TensorType};
 use place::Place;
 use std::collections::{BTreeMap, HashMap};
+
+/// Name of the scalar that says how sharply fake quantization rounds.
+pub const SHARPNESS: &str = "sharpness";
 
 /// How weights enter the graph; parameters not named are plain f32.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +29,8 @@ pub struct Weights {
     pub dtypes: BTreeMap<String, DType>,
     /// Fake quantization during training.
     pub fake_quant: BTreeMap<String, FakeQuantRule>,
+    /// Fake quantization rounds softly; the graph then has the scalar input [`SHARPNESS`].
+    pub soft: bool,
 }
 
 /// Extents of a run: `rows` windows of `seq` tokens.
@@ -119,6 +124,10 @@ impl<'a> Gpt<'a> {
         }
         let state = self.parameter(name);
         let value = match self.weights.fake_quant.get(name) {
+            Some(&rule) if self.weights.soft => {
+                let sharpness = self.graph.scalar(SHARPNESS);
+                self.graph.apply(SoftQuant { rule }, &[state, sharpness])?
+            }
             Some(&rule) => self.graph.apply(FakeQuant { rule }, &[state])?,
             None => state,
         };

@@ -58,7 +58,7 @@ pub use clip_coefficient::{ClipCoefficient, SumSquares};
 pub use constant::Constant;
 pub use copy::Copy;
 pub use embed::{Embed, EmbedGrad};
-pub use fake_quant::FakeQuant;
+pub use fake_quant::{FakeQuant, SoftQuant, SoftQuantGrad};
 pub use gated_skip::{GatedSkip, GatedSkipGrad};
 pub use hash_bucket::{HashBucket, HashKind};
 pub use hash_bucket_at::{HASH_HISTORY, HashBucketAt};
@@ -195,7 +195,8 @@ closed_set! {
     GatedSkipGrad, HashBucket, HashBucketAt, HeadCrossEntropy, HeadCrossEntropyGrad, LeakyReluSquared,
     LeakyReluSquaredGrad, Linear, LinearActivation, LinearAddScaled, Mean, MuonApply, NesterovMomentum, NewtonSchulz,
     QkNormRope, QkNormRopeAt, QkNormRopeGrad, ResidualMix, ResidualMixGrad, RmsNorm, RmsNormGrad, Row, RowGrad, ScaleBy,
-    ScaleByGrad, Sgd, SmearGate, SmearGateCached, SmearGateGrad, Softcap, SoftcapGrad, Spread, SumSquares, Xsa, XsaGrad,
+    ScaleByGrad, Sgd, SmearGate, SmearGateCached, SmearGateGrad, SoftQuant, SoftQuantGrad, Softcap, SoftcapGrad, Spread, SumSquares, Xsa,
+    XsaGrad,
 }
 
 /// The operand's values in f64, dequantized when the type is a packed one.

@@ -1,6 +1,6 @@
 //! The two precisions in which weights are quantized: `f32` for products, `f64` for the oracle.
 //!
-//! Invariant: every operation is one correctly rounded operation of the implementing type, fused only where
+//! Invariant: every operation but `tanh` is one correctly rounded operation of the implementing type, fused only where
 //! [`Float::mul_add`] says so, so integers and scales are the same on every machine. It is not a numerics
 //! library: it holds what the quantizers use and nothing else.
 
@@ -35,6 +35,8 @@ pub trait Float:
     fn max(self, other: Self) -> Self;
     /// The smaller of two numbers.
     fn min(self, other: Self) -> Self;
+    /// Hyperbolic tangent, within a few units in the last place: for soft rounding, which decides no integer.
+    fn tanh(self) -> Self;
     /// Total order, for sorting.
     fn total_cmp(&self, other: &Self) -> Ordering;
 
@@ -71,6 +73,9 @@ impl Float for f32 {
     fn min(self, other: Self) -> Self {
         self.min(other)
     }
+    fn tanh(self) -> Self {
+        self.tanh()
+    }
     fn total_cmp(&self, other: &Self) -> Ordering {
         self.total_cmp(other)
     }
@@ -99,6 +104,9 @@ impl Float for f64 {
     }
     fn min(self, other: Self) -> Self {
         self.min(other)
+    }
+    fn tanh(self) -> Self {
+        self.tanh()
     }
     fn total_cmp(&self, other: &Self) -> Ordering {
         self.total_cmp(other)

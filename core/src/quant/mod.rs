@@ -1,7 +1,7 @@
 //! Quantization: row quantizers, packing, fake quantization, pruning, GPTQ, and which tensor gets which. The
 //! only place that knows bit layouts.
 //!
-//! The way of a weight: [`fake`] shows it to training as it will be stored; [`prune`](mod@prune) zeroes the
+//! The way of a weight: [`fake`] shows it to training as it will be stored, or [`soft`] between that and as it is; [`prune`](mod@prune) zeroes the
 //! smallest; [`route`] gives its tensor a [`scheme`]; [`scheme`] or [`gptq`] turns [`rows`] into integers and
 //! steps; [`export`](mod@export) does so for a whole model; [`pack`] makes words of them. All of it is exact:
 //! the integers and steps equal those of the published exporters, whose arithmetic the modules state.
@@ -19,6 +19,8 @@ pub mod ratio;
 pub mod route;
 pub mod rows;
 pub mod scheme;
+pub mod soft;
+pub mod trellis;
 
 pub use export::{Exported, export};
 pub use fake::{FakeQuantKind, FakeQuantRule};

@@ -107,6 +107,21 @@ impl Scheme {
         self.rule().c
     }
 
+    /// The same clips with one bit more, up to 8 bits; `None` where the scheme is of one width only.
+    pub fn widened(self) -> Option<Scheme> {
+        let c = 2 * self.c() + 1;
+        let wider = match self {
+            Scheme::RowMax { .. } => Scheme::RowMax { c },
+            Scheme::Percentile { .. } => Scheme::Percentile { c },
+            Scheme::Ratio { .. } => Scheme::Ratio { c },
+            Scheme::Sigma { tenths, .. } => Scheme::Sigma { c, tenths },
+            Scheme::PercentileFloor { .. } | Scheme::Q8 | Scheme::Nibble | Scheme::S585 | Scheme::S861 => {
+                return None;
+            }
+        };
+        (c <= 127).then_some(wider)
+    }
+
     /// Name in reports and fixtures.
     pub fn name(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! Every parameter is in exactly one group, or only counted in the gradient norm.
 
-use super::recipe::{Projections, QatScope, Recipe, Tables};
+use super::recipe::{Projections, QatRounding, QatScope, Recipe, Tables};
 use crate::model::gpt::Weights;
 use crate::model::{ModelConfig, Param, Role, parameters};
 use crate::optim::{Group, Optimizer, Rule};
@@ -61,7 +61,7 @@ pub fn optimizer(config: &ModelConfig, recipe: &Recipe) -> Optimizer {
 
 /// Fake quantization of the parameters that the export quantizes and that the recipe's scope covers.
 pub fn fake_quantized(config: &ModelConfig, recipe: &Recipe) -> Weights {
-    let mut weights = Weights::default();
+    let mut weights = Weights { soft: recipe.qat_rounding == QatRounding::Soft, ..Weights::default() };
     for param in parameters(config) {
         let (limit, layers) = (recipe.passthrough_max_elements, config.layers);
         let Storage::Quantized(scheme) = recipe.export.route(&param.name, &param.shape, limit, layers) else {

@@ -80,6 +80,16 @@ pub enum QatScope {
     Stored,
 }
 
+/// How fake quantization rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QatRounding {
+    /// To nearest, with the straight-through gradient.
+    Hard,
+    /// Softly, ever more sharply, with the gradient of that (PRs #589 and #606).
+    Soft,
+}
+
 /// Order of scoring and adapting in test-time training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -185,6 +195,8 @@ pub struct Recipe {
     pub qat_threshold: f64,
     /// Which weights it covers.
     pub qat_scope: QatScope,
+    /// How it rounds.
+    pub qat_rounding: QatRounding,
     /// Scheme of the artifact; fake quantization follows it.
     pub export: ExportRecipe,
     /// Tensors of at most so many elements are not quantized.
@@ -260,6 +272,7 @@ impl Default for Recipe {
             qat: Qat::Never,
             qat_threshold: 0.0,
             qat_scope: QatScope::System,
+            qat_rounding: QatRounding::Hard,
             export: ExportRecipe::Baseline,
             passthrough_max_elements: 65_536,
             prune_fraction: 0.0,

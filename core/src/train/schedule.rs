@@ -3,7 +3,7 @@
 //! Pure functions of the step and the clock. The published schedule has no warm-up; its decay ("warmdown") is a number of
 //! steps converted to time by the mean step so far, so that the factor reaches 0 at the cap.
 
-use super::recipe::{Recipe, WarmdownEnd};
+use super::recipe::{Qat, Recipe, WarmdownEnd};
 
 /// Factor on the learning rates before step `step` (from 0) with `elapsed_ms` of training behind it.
 ///
@@ -59,6 +59,24 @@ pub fn lr_scale(recipe: &Recipe, step: u64, elapsed_ms: f64) -> f64 {
         WarmdownEnd::Cap => aimed,
         WarmdownEnd::Earliest => aimed.min(lr_scale_at(step, elapsed_ms, warmdown, None, iterations)),
     }
+}
+
+/// Sharpness of soft rounding where fake quantization begins and at the run's end (PR #606).
+const SHARPNESS: [f64; 2] = [1.0, 16.0];
+
+/// Sharpness of soft rounding before step `step`: linear over what is left of the run when fake quantization begins, by the
+/// measure that switches it on, so that it follows from step and clock alone.
+pub fn sharpness(recipe: &Recipe, step: u64, elapsed_ms: f64) -> f64 {
+    let used = budget_fraction(recipe, step, elapsed_ms);
+    let threshold = recipe.qat_threshold;
+    let done = match recipe.qat {
+        Qat::Never | Qat::Always => used,
+        Qat::LrScale => 1.0 - lr_scale(recipe, step, elapsed_ms) / threshold,
+        Qat::Clock => (used - threshold) / (1.0 - threshold),
+    };
+    // A threshold at its end leaves no room, and a quotient by it may be no number: then rounding is sharp at once.
+    let done = if done.is_finite() { done.clamp(0.0, 1.0) } else { 1.0 };
+    SHARPNESS[0] + done * (SHARPNESS[1] - SHARPNESS[0])
 }
 
 /// Muon's momentum as `recipe` wants it.
@@ -117,6 +135,26 @@ mod tests {
         assert!(at(&published, 19_999) > 0.99);
         assert_eq!(at(&sound, 10_000), 1.0);
         assert!((at(&sound, 17_000) - 0.5).abs() < 1e-12 && at(&sound, 19_999) < 1e-3);
+    }
+
+    #[test]
+    fn rounding_sharpens_from_the_trigger_to_the_end_whatever_the_trigger() {
+        let decay = Recipe {
+            iterations: 100,
+            max_wallclock_seconds: 0.0,
+            warmdown_fraction: 0.5,
+            ..Recipe::default()
+        };
+        let [by_rate, by_clock, always] = [(Qat::LrScale, 0.8), (Qat::Clock, 0.6), (Qat::Always, 0.0)]
+            .map(|(qat, qat_threshold)| Recipe { qat, qat_threshold, ..decay.clone() });
+        let at = |recipe: &Recipe, step| sharpness(recipe, step, 0.0);
+        for (recipe, first) in [(&by_rate, 60), (&by_clock, 60), (&always, 0)] {
+            assert!((at(recipe, first) - 1.0).abs() < 1e-9, "{:?}", recipe.qat);
+            assert!((at(recipe, (first + 100) / 2) - 8.5).abs() < 1e-9, "{:?}", recipe.qat);
+            assert!((at(recipe, 100) - 16.0).abs() < 1e-9, "{:?}", recipe.qat);
+        }
+        let no_room = Recipe { qat_threshold: 1.0, ..by_clock };
+        assert_eq!(at(&no_room, 100), 16.0);
     }
 
     #[test]

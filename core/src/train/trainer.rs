@@ -13,13 +13,13 @@
 use super::average::{self, Averages, Due};
 use super::error::{NonFinite, TrainError};
 use super::groups::{fake_quantized, optimizer};
-use super::recipe::{EmaStart, Qat, Recipe};
+use super::recipe::{EmaStart, Qat, QatRounding, Recipe};
 use super::schedule;
 use super::share::{Reduction, SharedUpdate, is_own_run};
 use crate::backend::{Backend, ExecutableId};
 use crate::collective::{Call, Collective};
 use crate::data::{Batch, TokenStream};
-use crate::model::gpt::{Weights, Window};
+use crate::model::gpt::{SHARPNESS, Weights, Window};
 use crate::model::graphs::{grad_name, gradient_graph};
 use crate::model::init::initialize;
 use crate::model::{ModelConfig, parameters};
@@ -217,7 +217,8 @@ impl<'a> Trainer<'a> {
         let step = self.progress.step;
         let lr_scale = schedule::lr_scale(&self.recipe, step, elapsed_ms);
         let fake_quant_began = self.maybe_quantize(lr_scale, elapsed_ms).await?;
-        let loss = self.accumulate(stream).await?;
+        let sharpness = schedule::sharpness(&self.recipe, step, elapsed_ms);
+        let loss = self.accumulate(stream, sharpness).await?;
         if !loss.is_finite() {
             return Err(self.not_finite("loss", loss).await?);
         }
@@ -258,7 +259,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// This rank's gradients of a step in the `grad/` states; the mean loss of all ranks.
-    async fn accumulate(&mut self, stream: &mut TokenStream) -> Result<f64, TrainError> {
+    async fn accumulate(&mut self, stream: &mut TokenStream, sharpness: f64) -> Result<f64, TrainError> {
         let (seq, take) = (self.recipe.train_seq_len, self.recipe.take_tokens());
         let run_tokens = self.recipe.rows() * seq;
         let (rank, size) = (self.collective.rank(), self.collective.size());
@@ -274,7 +275,8 @@ impl<'a> Trainer<'a> {
             for run in (0..per_take).filter(own) {
                 let range = run * run_tokens..(run + 1) * run_tokens;
                 self.fold(losses.len()).await?;
-                losses.push(self.gradient(&inputs[range.clone()], &targets[range], losses.len()).await?);
+                let tokens = (&inputs[range.clone()], &targets[range]);
+                losses.push(self.gradient(tokens, losses.len(), sharpness).await?);
             }
         }
         let call = format!("losses, step {}", self.progress.step);
@@ -294,14 +296,23 @@ impl<'a> Trainer<'a> {
     }
 
     /// Adds the gradient of this rank's `done`-th micro-batch of a step; its loss.
-    async fn gradient(&mut self, inputs: &[i32], targets: &[i32], done: usize) -> Result<f64, TrainError> {
+    async fn gradient(
+        &mut self,
+        (inputs, targets): (&[i32], &[i32]),
+        done: usize,
+        sharpness: f64,
+    ) -> Result<f64, TrainError> {
         let (x, y) =
             (Tensor::i32(&[inputs.len()], inputs.to_vec()), Tensor::i32(&[targets.len()], targets.to_vec()));
         let share = Tensor::scalar(1.0 / self.recipe.runs() as f64);
         // In order, the sum so far lies on rank 0 alone.
         let elsewhere = self.reduction == Reduction::InOrder && self.collective.rank() > 0;
         let keep = Tensor::scalar(if done == 0 || elsewhere { 0.0 } else { 1.0 });
-        let inputs = [("tokens", &x), ("targets", &y), ("share", &share), ("keep", &keep)];
+        let sharpness = Tensor::scalar(sharpness);
+        let mut inputs = vec![("tokens", &x), ("targets", &y), ("share", &share), ("keep", &keep)];
+        if self.progress.fake_quant && self.recipe.qat_rounding == QatRounding::Soft {
+            inputs.push((SHARPNESS, &sharpness));
+        }
         let backend = self.collective.backend();
         backend.submit(self.gradient, &inputs)?;
         Ok(backend.read_output(self.gradient, "loss").await?.item())

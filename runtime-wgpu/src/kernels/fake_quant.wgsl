@@ -1,7 +1,9 @@
 // fake_quant: (w[m,k]) → w + (q·Δ - w), q = clamp(round_half_even(w/Δ)), Δ one step per row. A workgroup takes a row:
 // it finds the order statistics that give Δ, then rounds its entries, read again from the cache.
+// soft_quant: (w[m,k], α) → s_α(clamp(w/Δ))·Δ, s_α(y) = ⌊y⌋ + ½ + ½·tanh(α·r)/tanh(α/2) with r = y - ⌊y⌋ - ½.
+// soft_quant_grad: (w[m,k], α, dŵ[m,k]) → dŵ · s'_α(clamp(w/Δ)).
 //
-// The bits are those of IEEE f32 arithmetic in the published order whatever the driver: Δ is formed in integers, a
+// The bits of fake_quant are those of IEEE f32 arithmetic in the published order whatever the driver: Δ is formed in integers, a
 // quotient near a tie is decided in integers, and products and sums are kept from being contracted.
 // After wide.wgsl and exact_f32.wgsl.
 
@@ -22,7 +24,9 @@ const LANES: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> w: array<f32>;           // [m, k]
-@group(0) @binding(2) var<storage, read_write> seen: array<f32>;  // [m, k]
+@group(0) @binding(2) var<storage, read_write> seen: array<f32>;  // [m, k]; of the gradient dw
+@group(0) @binding(3) var<storage, read> sharpness: array<f32>;   // [1]
+@group(0) @binding(4) var<storage, read> dseen: array<f32>;       // [m, k]
 
 var<workgroup> tops: array<vec2<u32>, LANES>;
 
@@ -120,5 +124,36 @@ fn fake_quant(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         let weight = w[row + j];
         let grid = rounded(integer_of(weight, step) * step);
         seen[row + j] = weight + rounded(grid - weight);
+    }
+}
+
+// ⌊y⌋ and y - ⌊y⌋ - ½ of the clipped y.
+fn soft_parts(weight: f32, step: f32) -> vec2<f32> {
+    let y = clamp(weight / step, -f32(params.lowest), f32(params.c));
+    let base = floor(y);
+    return vec2<f32>(base, y - base - 0.5);
+}
+
+@compute @workgroup_size(64)
+fn soft_quant(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = (params.base + group.x) * params.k;
+    let step = step_of(row, lane);
+    let alpha = sharpness[0];
+    let scale = 0.5 / tanh(0.5 * alpha);
+    for (var j = lane; j < params.k; j += LANES) {
+        let parts = soft_parts(w[row + j], step);
+        seen[row + j] = (parts.x + 0.5 + scale * tanh(alpha * parts.y)) * step;
+    }
+}
+
+@compute @workgroup_size(64)
+fn soft_quant_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = (params.base + group.x) * params.k;
+    let step = step_of(row, lane);
+    let alpha = sharpness[0];
+    let scale = 0.5 * alpha / tanh(0.5 * alpha);
+    for (var j = lane; j < params.k; j += LANES) {
+        let t = tanh(alpha * soft_parts(w[row + j], step).y);
+        seen[row + j] = dseen[row + j] * (scale * (1.0 - t * t));
     }
 }

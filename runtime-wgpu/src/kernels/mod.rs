@@ -98,6 +98,8 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::SmearGate(op) => smear_gate::smear_gate(op, low),
         Op::SmearGateCached(_) => smear_gate::cached(low),
         Op::SmearGateGrad(op) => smear_gate::grad(op, low),
+        Op::SoftQuant(op) => fake_quant::soft(op, low),
+        Op::SoftQuantGrad(op) => fake_quant::soft_grad(op, low),
         Op::Softcap(op) => softcap::softcap(op, low),
         Op::SoftcapGrad(op) => softcap::grad(op, low),
         Op::Spread(op) => mean::spread(op, low),

@@ -135,3 +135,44 @@ pub(super) fn fake_quant() -> Vec<Case> {
         .map(case)
         .collect()
 }
+
+/// Rule, shape and sharpness of soft rounding.
+fn soft_cases() -> Vec<(FakeQuantRule, [usize; 2], f64)> {
+    use FakeQuantKind::{Max, P549, S585};
+    let shapes = [[1, 1], [3, 17], [40, 33], [5, 2100]];
+    let rules = [S585, P549, Max].map(|kind| FakeQuantRule::new(kind, 31));
+    let all = rules.into_iter().flat_map(|rule| shapes.map(|shape| (rule, shape)));
+    all.flat_map(|(rule, shape)| [1.0, 16.0].map(|sharpness| (rule, shape, sharpness))).collect()
+}
+
+/// Weights below 1, a tenth of a step of 1/31 or more away from its multiples, where the staircase bends.
+fn between_integers(seed: u64, shape: &[usize]) -> Tensor {
+    let mut draw = Draw::new(seed);
+    let values = (0..shape.iter().product()).map(|_| {
+        let integer = draw.below(54) as f64 - 27.0;
+        ((integer + 0.1 + 0.8 * draw.uniform()) / 31.0) as f32
+    });
+    Tensor::f32(shape, values.collect())
+}
+
+/// One operand more for the gradient. Only where the step is a constant do differences see the slope alone.
+fn soft(op: impl Fn(FakeQuantRule) -> Op, gradient: bool) -> Vec<Case> {
+    let case = |(rule, shape, sharpness): (FakeQuantRule, [usize; 2], f64)| {
+        let mut inputs = vec![between_integers(shape[1] as u64, &shape), Tensor::scalar(sharpness)];
+        inputs.extend(gradient.then(|| Draw::new(9).floats(&shape, 1.0)));
+        // A quotient of up to 31 is rounded, and the staircase is as steep as it is sharp.
+        let condition = 1.0 + 31.0 * sharpness;
+        let name = format!("{:?} {}x{}, sharpness {sharpness}", rule.kind, shape[0], shape[1]);
+        let case = Case::new(name, op(rule), inputs).with_condition(condition);
+        if rule.kind == FakeQuantKind::P549 { case } else { case.not_smooth() }
+    };
+    soft_cases().into_iter().map(case).collect()
+}
+
+pub(super) fn soft_quant() -> Vec<Case> {
+    soft(|rule| SoftQuant { rule }.into(), false)
+}
+
+pub(super) fn soft_quant_grad() -> Vec<Case> {
+    soft(|rule| SoftQuantGrad { rule }.into(), true)
+}

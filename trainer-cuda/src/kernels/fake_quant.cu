@@ -1,7 +1,9 @@
 // fake_quant: (w[m,k]) → w + (q·Δ - w), q = clamp(round_half_even(w/Δ)), Δ one step per row. A block takes a row: it finds
 // the order statistics that give Δ, then rounds its entries, read again from the cache.
+// soft_quant: (w[m,k], α) → s_α(clamp(w/Δ))·Δ, s_α(y) = ⌊y⌋ + ½ + ½·tanh(α·r)/tanh(α/2) with r = y - ⌊y⌋ - ½.
+// soft_quant_grad: (w[m,k], α, dŵ[m,k]) → dŵ · s'_α(clamp(w/Δ)).
 //
-// The bits are those of IEEE f32 arithmetic in the published order: every operation that decides one is rounded by
+// The bits of fake_quant are those of IEEE f32 arithmetic in the published order: every operation that decides one is rounded by
 // itself, by an intrinsic that is never contracted into another.
 
 #include "shared/vector.cuh"
@@ -72,5 +74,39 @@ extern "C" __global__ void __launch_bounds__(64) fake_quant(const float* w, floa
     for (u32 j = threadIdx.x; j < p.k; j += LANES) {
         const float q = fminf(fmaxf(rintf(__fdiv_rn(row[j], step)), p.lowest), p.c);
         seen[blockIdx.x * p.k + j] = __fadd_rn(row[j], __fsub_rn(__fmul_rn(q, step), row[j]));
+    }
+}
+
+// y - ⌊y⌋ - ½ of the clipped y = w/Δ, and ⌊y⌋ in `base`.
+__device__ inline float soft_offset(float weight, float step, const Rule& p, float& base) {
+    const float y = fminf(fmaxf(__fdiv_rn(weight, step), p.lowest), p.c);
+    base = floorf(y);
+    return y - base - 0.5f;
+}
+
+extern "C" __global__ void __launch_bounds__(64) soft_quant(const float* w, float* seen, const float* sharpness, Rule p) {
+    __shared__ Top tops[LANES];
+    const float* row = w + blockIdx.x * p.k;
+    const float step = step_of(row, tops, p);
+    const float alpha = sharpness[0];
+    const float scale = 0.5f / tanhf(0.5f * alpha);
+    for (u32 j = threadIdx.x; j < p.k; j += LANES) {
+        float base;
+        const float offset = soft_offset(row[j], step, p, base);
+        seen[blockIdx.x * p.k + j] = (base + 0.5f + scale * tanhf(alpha * offset)) * step;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(64)
+    soft_quant_grad(const float* w, float* dw, const float* sharpness, const float* dseen, Rule p) {
+    __shared__ Top tops[LANES];
+    const float* row = w + blockIdx.x * p.k;
+    const float step = step_of(row, tops, p);
+    const float alpha = sharpness[0];
+    const float scale = 0.5f * alpha / tanhf(0.5f * alpha);
+    for (u32 j = threadIdx.x; j < p.k; j += LANES) {
+        float base;
+        const float t = tanhf(alpha * soft_offset(row[j], step, p, base));
+        dw[blockIdx.x * p.k + j] = dseen[blockIdx.x * p.k + j] * (scale * (1.0f - t * t));
     }
 }

@@ -6,8 +6,10 @@ use super::model::Signs;
 /// Name of the codec in messages.
 pub(super) const NAME: &str = "mixer";
 
-/// Revision of the model, in the upper half of the first byte.
-const REVISION: u8 = 0;
+/// Revisions of the model, in the upper half of the first byte: any integers; integers on a trellis.
+const REVISIONS: [u8; 2] = [0, 1];
+/// Bits of integers that hold every subset of a trellis.
+pub(super) const TRELLIS_BITS: u32 = 3;
 /// Flag of predicted signs, in the second byte; the rest of it is the level of the mean.
 const PREDICTED_SIGNS: u8 = 0x80;
 
@@ -24,6 +26,8 @@ pub(super) struct Run {
 pub(super) struct Header {
     /// Bits of a symbol, 1 to 8.
     pub bits: u32,
+    /// Every row is a way through [`crate::quant::trellis`].
+    pub trellis: bool,
     pub signs: Signs,
     /// Eighths of an octave; see [`Header::mean`].
     pub mean_level: u8,
@@ -45,7 +49,8 @@ impl Header {
     /// The header's bytes.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let signs = if self.signs == Signs::Predicted { PREDICTED_SIGNS } else { 0 };
-        let mut bytes = vec![REVISION << 4 | self.bits as u8, signs | self.mean_level];
+        let mut bytes =
+            vec![REVISIONS[usize::from(self.trellis)] << 4 | self.bits as u8, signs | self.mean_level];
         number(self.runs.len(), &mut bytes);
         for run in &self.runs {
             [run.count, run.rows, run.cols].into_iter().for_each(|value| number(value, &mut bytes));
@@ -58,14 +63,15 @@ impl Header {
         let mut fields = Fields { bytes, at: 0 };
         let (byte, second) = (fields.byte()?, fields.byte()?);
         let bits = u32::from(byte & 15);
-        if byte >> 4 != REVISION {
+        if !REVISIONS.contains(&(byte >> 4)) {
             return Err(CodecError::Unsupported {
                 codec: NAME,
                 byte,
                 feature: "another revision of the model",
             });
         }
-        if !(1..=8).contains(&bits) {
+        let trellis = byte >> 4 == REVISIONS[1];
+        if !(if trellis { TRELLIS_BITS..=8 } else { 1..=8 }).contains(&bits) {
             return Err(CodecError::Unsupported { codec: NAME, byte, feature: "symbols of another width" });
         }
         let signs = if second & PREDICTED_SIGNS == 0 { Signs::Coins } else { Signs::Predicted };
@@ -84,7 +90,10 @@ impl Header {
         if total != raw_len {
             return Err(CodecError::Length { codec: NAME, expected: raw_len, got: total });
         }
-        Ok((Header { bits, signs, mean_level: second & !PREDICTED_SIGNS, runs }, &bytes[fields.at..]))
+        Ok((
+            Header { bits, trellis, signs, mean_level: second & !PREDICTED_SIGNS, runs },
+            &bytes[fields.at..],
+        ))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Our own entropy coder for quantized matrices: adaptive binary context mixing in integers.
 //!
 //! ```text
-//! 1        revision of the model (0) in the upper four bits, bits of a symbol (1 to 8) in the lower four
+//! 1        revision of the model in the upper four bits (1: every row is a way through [`crate::quant::trellis`] and has 3 bits
+//!          or more; 0: otherwise), bits of a symbol (1 to 8) in the lower four
 //! 1        bit 7: signs are predicted; below it the level of the mean |q|, in eighths of an octave above 1/256
 //! number   runs of matrices, R
 //! R times  three numbers above 0: how many matrices, their rows, their columns
@@ -27,12 +28,15 @@ mod tests;
 mod tree;
 
 use super::CodecError;
-use header::{Header, NAME, Run};
+use crate::quant::trellis::follows;
+use header::{Header, NAME, Run, TRELLIS_BITS};
 use model::{Model, Signs};
 use range::{RangeDecoder, RangeEncoder};
 
 /// Predicting signs must save one byte in so many, or they are left to chance, which decodes faster.
 const SIGNS_WORTH: usize = 1000;
+/// Fewer symbols may be a way through the trellis by chance, and gain nothing.
+const TRELLIS_LEAST: usize = 64;
 
 /// Encodes `symbols`, each below `2^bits`, which are the `matrices` (rows, columns) one after another, row by row.
 ///
@@ -46,7 +50,8 @@ pub(super) fn encode(symbols: &[u8], bits: u32, matrices: &[(usize, usize)]) -> 
             _ => runs.push(Run { count: 1, rows, cols }),
         }
     }
-    let mut header = Header { bits, signs: Signs::Coins, mean_level: mean_level(symbols, bits), runs };
+    let (trellis, mean_level) = (on_trellis(symbols, bits, &runs), mean_level(symbols, bits));
+    let mut header = Header { bits, trellis, signs: Signs::Coins, mean_level, runs };
     let coins = encode_as(&header, symbols);
     header.signs = Signs::Predicted;
     let predicted = encode_as(&header, symbols);
@@ -85,7 +90,7 @@ fn each_matrix(
     mut symbols: &mut [u8],
     mut code: impl FnMut(&mut Model, usize, &mut [u8]) -> bool,
 ) {
-    let mut model = Model::new(header.bits, header.widest(), header.mean(), header.signs);
+    let mut model = Model::new(header);
     for run in &header.runs {
         for _ in 0..run.count {
             let (matrix, rest) = symbols.split_at_mut(run.rows * run.cols);
@@ -97,6 +102,18 @@ fn each_matrix(
     }
     // A decoder has compared the sum with the length; an encoder's caller has the shapes of its own symbols.
     assert!(symbols.is_empty(), "the matrices hold all symbols");
+}
+
+/// Whether the integers of every row are a way through the trellis, so that half of each symbol need not be coded.
+fn on_trellis(symbols: &[u8], bits: u32, runs: &[Run]) -> bool {
+    let mut left = symbols;
+    bits >= TRELLIS_BITS
+        && symbols.len() >= TRELLIS_LEAST
+        && runs.iter().all(|run| {
+            let (own, rest) = left.split_at(run.count * run.rows * run.cols);
+            left = rest;
+            follows(own.iter().map(|&symbol| i32::from(symbol) - (1 << (bits - 1))), run.cols)
+        })
 }
 
 /// The level of the mean magnitude, rounded down.

@@ -6,12 +6,17 @@
 //! is a coin toss almost everywhere; where it is not (an embedding's columns have a mean), it is predicted from the
 //! column's mean and recent signs and from the neighbours'.
 //!
+//! Where the integers are on a trellis ([`crate::quant::trellis`]) the parity is known, and half the magnitude is asked for, with
+//! counters of their own for even and odd integers.
+//!
 //! Invariant: [`Model::matrix`] with an encoder and with a decoder passes through the same states. All arithmetic is on
 //! integers; magnitudes have eight bits after the point, levels are eighths of an octave. Not here: bytes.
 
+use super::header::Header;
 use super::predictor::{Predictor, STEPS};
 use super::range::{BitCoder, PROBABILITY_BITS};
 use super::tree::{Next, Question, questions};
+use crate::quant::trellis::State;
 
 /// Columns that have statistics of their own; those of wider matrices share.
 const COLUMNS: usize = 4096;
@@ -57,6 +62,7 @@ struct Column {
 /// The model of a stream of matrices of one bit width.
 pub(super) struct Model {
     bits: u32,
+    trellis: bool,
     signs: Signs,
     questions: Vec<Question>,
     magnitude: Predictor<4>,
@@ -68,13 +74,16 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// A model of `bits`-bit integers, 1 to 8, in matrices of at most `widest` columns with a mean |q| of `mean`/256.
-    pub(super) fn new(bits: u32, widest: usize, mean: u32, signs: Signs) -> Self {
-        let questions = questions(1 << (bits - 1), mean);
-        let columns = widest.min(COLUMNS);
-        let contexts = 1 + PRODUCTS + SPREADS * SPREADS + columns;
+    /// A model of the integers that `header` announces.
+    pub(super) fn new(header: &Header) -> Self {
+        let Header { bits, trellis, signs, .. } = *header;
+        let halved = u32::from(trellis);
+        let questions = questions(1 << (bits - 1 - halved), header.mean() >> halved);
+        let columns = header.widest().min(COLUMNS);
+        let contexts = (1 + PRODUCTS + SPREADS * SPREADS + columns) << halved;
         Self {
             bits,
+            trellis,
             signs,
             magnitude: Predictor::new(questions.len(), contexts * questions.len()),
             sign: Predictor::new(1, PULLS + TRENDS * SIGN_MAGNITUDES + SPREADS * NEIGHBOURS),
@@ -106,11 +115,11 @@ impl Model {
     }
 
     fn row<C: BitCoder>(&mut self, coder: &mut C, row: usize, above: Option<&[u8]>, symbols: &mut [u8]) {
-        let questions = self.questions.len();
-        self.magnitude.forget(0..questions);
+        let (questions, halved) = (self.questions.len(), u32::from(self.trellis));
+        self.magnitude.forget(0..questions << halved);
         let offset = 1i32 << (self.bits - 1);
         let step = STEPS[(row + COLUMN_PRIOR).min(MEMORY)];
-        let (mut spread, mut left) = (self.spread, 0);
+        let (mut spread, mut left, mut state) = (self.spread, 0, State::default());
         for c in 0..symbols.len() {
             let at = c % COLUMNS;
             let column = self.columns[at];
@@ -118,9 +127,12 @@ impl Model {
             let product = (own + across - all).clamp(0, 2 * PRODUCTS as i32 - 1) as usize / 2;
             let apart = own as usize / 8 * SPREADS + across as usize / 8;
             let contexts = [0, 1 + product, 1 + PRODUCTS + apart, 1 + PRODUCTS + SPREADS * SPREADS + at];
-            let bases = contexts.map(|context| context * questions);
+            let parity = if self.trellis { state.parity() as u32 } else { 0 };
+            let bases = contexts.map(|context| (context << halved | parity as usize) * questions);
             let known = i32::from(symbols[c]) - offset;
-            let magnitude = self.magnitude(coder, bases, known.unsigned_abs());
+            let asked = self.magnitude(coder, bases, known.unsigned_abs() >> halved);
+            // A damaged stream may ask for more than there is.
+            let magnitude = (asked << halved | parity).min(offset as u32 - parity);
             let q = if magnitude == 0 {
                 0
             } else {
@@ -129,6 +141,7 @@ impl Model {
                 self.signed(coder, magnitude as i32, known, column, own + across - all, around)
             };
             symbols[c] = (q + offset) as u8;
+            state = state.after(q);
             left = q.signum();
             let size = q.abs() << 8;
             spread += towards(spread, size, STEPS[(c + ROW_PRIOR).min(MEMORY)]);

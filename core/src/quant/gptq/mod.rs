@@ -11,6 +11,7 @@
 
 mod factor;
 pub mod published;
+mod trellis;
 
 use std::borrow::Cow;
 
@@ -119,6 +120,17 @@ impl Gptq {
         check_weights(weights, steps.len(), n)?;
         let spread = |j: usize| (self.upper[j * n + j], &self.upper[j * n + j + 1..(j + 1) * n]);
         Ok(round_columns(&self.without_dead(weights), steps, c, &self.order, spread))
+    }
+
+    /// Integers `[rows, n]` in `±c` of `weights [rows, n]` under fixed `steps [rows]`, every row a way through
+    /// [`crate::quant::trellis`].
+    ///
+    /// Panics unless the Hessian was factored without act-order.
+    pub fn quantize_trellis(&self, weights: &[f32], steps: &[f32], c: u32) -> Result<Vec<i8>, GptqError> {
+        let n = self.order.len();
+        check_weights(weights, steps.len(), n)?;
+        assert!(self.order.iter().copied().eq(0..n), "a trellis runs through the columns in their order");
+        Ok(trellis::round_rows(&self.without_dead(weights), steps, c, &self.upper, n))
     }
 
     /// One run per percentile with steps `fp16(max(a/c, 1/c))`; keeps the least squared error of the weights,
@@ -242,11 +254,11 @@ fn permuted(h: &[f64], order: &[usize]) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    const N: usize = 24;
-    const ROWS: usize = 37;
+    pub(super) const N: usize = 24;
+    pub(super) const ROWS: usize = 37;
 
     /// Uniform in ±2 without structure: neighbouring errors must not cancel by themselves.
-    fn weights() -> Vec<f32> {
+    pub(super) fn weights() -> Vec<f32> {
         let mix = |i: u32| {
             let x = i.wrapping_mul(0x9e37_79b9);
             let x = (x ^ (x >> 15)).wrapping_mul(0x85eb_ca6b);
@@ -256,14 +268,14 @@ mod tests {
     }
 
     /// Strongly correlated inputs: `0.9^|i-j|` with growing variances.
-    fn hessian() -> Vec<f32> {
+    pub(super) fn hessian() -> Vec<f32> {
         let h = |i: usize, j: usize| {
             0.9f32.powi(i.abs_diff(j) as i32) * (1.0 + i as f32).sqrt() * (1.0 + j as f32).sqrt()
         };
         (0..N * N).map(|k| h(k / N, k % N)).collect()
     }
 
-    fn output_error(q: &[i8], steps: &[f32]) -> f64 {
+    pub(super) fn output_error(q: &[i8], steps: &[f32]) -> f64 {
         let (w, h) = (weights(), hessian());
         let mut total = 0.0;
         for (r, step) in steps.iter().enumerate() {
