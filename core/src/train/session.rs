@@ -151,6 +151,7 @@ async fn run_here(
         origin,
         sink,
     };
+    run.tell_notes();
     run.resume(&mut job, found).await?;
     if !run.train(&mut job).await? {
         return Ok(Outcome::Interrupted);
@@ -233,6 +234,7 @@ impl Run<'_, '_> {
             let elapsed = ranks::from_first(self.trainer.collective(), "the clock", elapsed)?;
             let report = self.trainer.step(&mut job.train, elapsed).await?;
             self.report(&job.recipe, report);
+            self.tell_notes();
             if ranks::any(self.trainer.collective(), "interruption", (job.interrupted)())? {
                 self.save(job).await??;
                 self.clock.stop();
@@ -241,6 +243,14 @@ impl Run<'_, '_> {
                 return Ok(false);
             }
             self.maybe_save(job).await?;
+        }
+    }
+
+    /// What the backend has to say, such as that a library is not used.
+    fn tell_notes(&mut self) {
+        let step = self.trainer.progress().step;
+        for message in self.trainer.backend().notes() {
+            self.sink.event(&Event::Warning { step, message });
         }
     }
 

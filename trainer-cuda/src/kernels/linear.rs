@@ -1,9 +1,10 @@
 //! Launches of `linear`, of the ops that finish a product in place of storing it, and of the products inside other ops.
 
-use super::warps;
+use super::{product_library, warps};
+use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param, Source};
 use crate::lower::Binding::{self, Input, Output};
-use crate::lower::{Lowering, Precision};
+use crate::lower::{Launch, Lowering, Precision};
 use golf_core::ops::{Linear, LinearActivation, LinearForm};
 use golf_core::quant::pack::row_words;
 use golf_core::tensor::TensorType;
@@ -103,13 +104,13 @@ pub(super) enum Finish {
 }
 
 /// A matrix in a bound buffer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Matrix {
-    binding: Binding,
+    pub binding: Binding,
     /// Floats before its first entry.
-    offset: usize,
+    pub offset: usize,
     /// Bits of a packed matrix, which starts its buffer.
-    bits: Option<u32>,
+    pub bits: Option<u32>,
 }
 
 impl Matrix {
@@ -152,17 +153,39 @@ impl Product {
         if self.b.bits.is_some() { [a_i, a_l, along_depth, 1 - along_depth] } else { [a_i, a_l, b_l, b_j] }
     }
 
-    /// Bits and words of a row of a packed right operand.
-    fn packing(&self) -> [usize; 2] {
-        let [_, cols, depth] = self.extents;
-        let columns = if self.form == LinearForm::Nt { depth } else { cols };
-        self.b.bits.map_or([0, 0], |bits| [bits as usize, row_words(bits, columns)])
+    /// The product as a library is asked for it.
+    pub fn gemm(&self) -> Gemm {
+        Gemm::new(self.form, self.extents, self.finish == Finish::Accumulate, self.y.offset)
     }
 
-    /// Appends its launch.
+    /// Columns of the right operand as it is stored, row by row.
+    pub fn columns(&self) -> usize {
+        let [_, cols, depth] = self.extents;
+        if self.form == LinearForm::Nt { depth } else { cols }
+    }
+
+    /// Bits and words of a row of a packed right operand.
+    pub fn packing(&self) -> [usize; 2] {
+        self.b.bits.map_or([0, 0], |bits| [bits as usize, row_words(bits, self.columns())])
+    }
+
+    /// Appends its launch, or those around a library's.
     pub fn launch(self, low: &mut Lowering<'_>) {
-        let [rows, cols, depth] = self.extents;
+        let [rows, cols, _] = self.extents;
         let cut = Cut::of(low.precision, self.form, rows, cols);
+        if cut == Cut::Tensor && low.products.takes(&self.gemm()) {
+            return product_library::launch(self, low);
+        }
+        low.launches.push(self.by(cut));
+    }
+
+    /// Its launch on tensor cores, whatever its size.
+    pub fn on_tensor_cores(self) -> Launch {
+        self.by(Cut::Tensor)
+    }
+
+    fn by(self, cut: Cut) -> Launch {
+        let [rows, cols, depth] = self.extents;
         let ([a_i, a_l, b_l, b_j], [bits, words]) = (self.strides(), self.packing());
         let mut bindings = vec![self.a.binding, self.b.binding, self.y.binding];
         let accumulate = usize::from(self.finish == Finish::Accumulate);
@@ -179,7 +202,7 @@ impl Product {
         let [a, b, y] = [self.a.offset, self.b.offset, self.y.offset];
         let words = [rows, cols, depth, tiles, accumulate, a, b, y, a_i, a_l, b_l, b_j, bits, words];
         let params = words.into_iter().map(Param::from).chain([slope.into()]).collect();
-        low.launch(kernel, bindings, params, blocks);
+        Launch::new(kernel, bindings, params, blocks)
     }
 }
 
