@@ -246,6 +246,8 @@ impl Emulator {
         let library =
             unsafe { Library::new(&path) }.map_err(|error| self.failed(kernel, error.to_string()))?;
         let library = Rc::new(library);
+        // Libraries of one process share what C++ calls unique: a name that one of them made is used by all, so none may go.
+        std::mem::forget(Rc::clone(&library));
         self.libraries.insert(kernel.source.file, Rc::clone(&library));
         Ok(library)
     }
