@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Finds NVIDIA's run-time compiler, or fetches it; it needs no GPU. To be sourced from the project's root.
 #
 # find_nvrtc: 0 and GOLF_NVRTC set where it is there; 1 where it cannot be had.

@@ -1,50 +1,270 @@
 #!/usr/bin/env bash
-# One call on a machine with an NVIDIA GPU: correctness, goldens, determinism, speed. Results go to docs/bench with the
-# device's name. Needs cargo, a driver, and NVRTC (tests/nvrtc.sh fetches it).
+# One call on a machine with an NVIDIA GPU: correctness, goldens, determinism, speed, and a real training. Results go to
+# docs/bench with the device's name. A step that lacks something says so and is counted as skipped; a step that fails ends
+# the run with a summary of all.
 #
-#   trainer-cuda/device-check.sh [GOLDEN_FOLDER]
+#   trainer-cuda/device-check.sh [OPTIONS]
+#     --list              print the steps and end
+#     --only STEP,...     run these steps only
+#     --golden DIR        fixtures of the independent implementation (default: ../shared/golden)
+#     --peer FILE         PyTorch peer for the speed of a training step; --python NAME has torch (default: python3)
+#     --text FILE         train on this text (documents between empty lines; may be .xz), --tokenizer FILE with this model,
+#                         and score --score FILE (repeatable); --preset NAME (default: pr549), --seconds N (default: 600)
+#     --keep DIR          where the trained model stays (default: runs/device-check)
+#     --pack DIR          build programs and tests into DIR, for a machine without cargo, and end
+#
+# With GOLF_BIN_DIR=DIR, what --pack made there is used and nothing is built. GOLF_DEVICE is the device (default: cuda:0).
+# NVRTC is needed, which tests/nvrtc.sh finds or fetches; libraries in other folders are named in GOLF_NVRTC.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-golden="${1:-../shared/golden}"
+# Name and purpose of every step, in order; `step_NAME` runs it.
+steps=(
+    "doctor|what the machine has"
+    "kernels|every kernel compiles"
+    "ops|every op against the oracle, in f32 and bf16"
+    "goldens|fixtures of the independent implementation"
+    "bits|two runs, bit by bit"
+    "resume|a resumed run ends in the bytes of one that never stopped"
+    "sanitizer|compute-sanitizer on small cases"
+    "speed|scoring and test-time training, single kernels"
+    "peer|training step against PyTorch, alternating"
+    "train|a timed training, raw and adapted scores"
+)
+
+golden=../shared/golden
+peer=
+python=python3
+text=
+tokenizer=
+scored=()
+preset=pr549
+seconds=600
+keep=runs/device-check
+only=
+pack=
+list=
 device="${GOLF_DEVICE:-cuda:0}"
-say() { printf '\n== %s\n' "$*"; }
 
-# shellcheck source=../tests/nvrtc.sh
-. tests/nvrtc.sh
-find_nvrtc || { echo "error: NVRTC was not found and could not be fetched"; exit 1; }
-cargo build --release --quiet -p golf-cli
-golf="${CARGO_TARGET_DIR:-target}/release/golf"
+usage() { sed -n '2,/^set -euo/{/^#/s/^# \{0,1\}//p}' "$0"; }
+die() { printf 'error: %s\n' "$1" >&2; exit 2; }
 
-say "device"
-"$golf" doctor
-name="$("$golf" doctor --json | python3 -c '
-import json, re, sys
-rows = [row for row in json.load(sys.stdin)["devices"] if row["device"] == sys.argv[1]]
-print(re.sub(r"[^a-z0-9]+", "-", rows[0]["name"].lower()).strip("-")) if rows else sys.exit("no such device")
-' "$device")"
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --list) list=1; shift; continue ;;
+        -h | --help) usage; exit 0 ;;
+        --only | --golden | --peer | --python | --text | --tokenizer | --score | --preset | --seconds | --keep | --pack) ;;
+        *) die "unknown option \`$1\`; --help lists all" ;;
+    esac
+    [ $# -ge 2 ] || die "\`$1\` needs a value"
+    case "$1" in
+        --only) only="$2" ;;
+        --golden) golden="$2" ;;
+        --peer) peer="$2" ;;
+        --python) python="$2" ;;
+        --text) text="$2" ;;
+        --tokenizer) tokenizer="$2" ;;
+        --score) scored+=("$2") ;;
+        --preset) preset="$2" ;;
+        --seconds) seconds="$2" ;;
+        --keep) keep="$2" ;;
+        --pack) pack="$2" ;;
+    esac
+    shift 2
+done
 
-say "every kernel compiles"
-REQUIRE_NVRTC=1 cargo test --release --quiet -p golf-cuda --test nvrtc
-
-say "every op against the oracle"
-REQUIRE_BACKENDS=cuda cargo test --release --quiet -p golf-tests --test conformance every_backend -- --nocapture
-REQUIRE_BACKENDS=cuda cargo test --release --quiet -p golf-tests --test devices -- --nocapture
-
-say "goldens"
-if [ -d "$golden" ]; then
-    "$golf" selftest --golden "$golden" --device "$device"
-else
-    echo "skipped: no golden folder \`$golden\`"
+wanted() { [ -z "$only" ] || [[ ",$only," == *",$1,"* ]]; }
+for name in ${only//,/ }; do
+    printf '%s\n' "${steps[@]}" | grep -q "^$name|" || die "no step \`$name\`; --list prints all"
+done
+if [ -n "$list" ]; then
+    for step in "${steps[@]}"; do
+        if wanted "${step%%|*}"; then printf '%-10s %s\n' "${step%%|*}" "${step#*|}"; fi
+    done
+    exit 0
 fi
 
-say "two runs, bit by bit"
-REQUIRE_BACKENDS=cuda cargo test --release --quiet -p golf-tests --test cuda two_runs -- --nocapture
+# Tests that run on a device, as package and name.
+tests=("golf-cuda nvrtc" "golf-tests conformance" "golf-tests devices" "golf-tests cuda")
 
-say "speed"
-mkdir -p docs/bench
-for preset in baseline pr549; do
-    "$golf" bench --model "$preset" --rows 16 --device "$device" -o json >"docs/bench/$(date +%F)-$name-$preset.json"
+# Builds everything into a folder that needs no cargo afterwards.
+pack_into() {
+    local folder="$1" package test file
+    mkdir -p "$folder/tests"
+    cargo build --release --quiet -p golf-cli
+    for file in golf golf-train golf-eval; do cp "${CARGO_TARGET_DIR:-target}/release/$file" "$folder/"; done
+    for test in "${tests[@]}"; do
+        read -r package test <<<"$test"
+        file="$(cargo test --release --quiet -p "$package" --test "$test" --no-run --message-format=json |
+            python3 -c 'import json, sys
+found = [m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == sys.argv[1]]
+print(found[-1])' "$test")"
+        cp "$file" "$folder/tests/$test"
+    done
+    printf 'packed into %s: copy it and the project there, and set GOLF_BIN_DIR\n' "$folder"
+}
+if [ -n "$pack" ]; then
+    pack_into "$pack"
+    exit 0
+fi
+
+# shellcheck source=tests/nvrtc.sh
+. tests/nvrtc.sh
+find_nvrtc || die "NVRTC was not found and could not be fetched"
+if [ -z "${GOLF_BIN_DIR:-}" ]; then
+    command -v cargo >/dev/null || die "no cargo here: set GOLF_BIN_DIR to what \`--pack\` made elsewhere"
+    cargo build --release --quiet -p golf-cli
+fi
+bin="${GOLF_BIN_DIR:-${CARGO_TARGET_DIR:-target}/release}"
+[ -x "$bin/golf" ] || die "no program \`$bin/golf\`"
+
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+skipped=()
+skip() { skipped+=("$1"); printf 'skipped: %s\n' "$1"; }
+
+# One test of the list above; a built one where there is no cargo.
+run_test() {
+    local package="$1" test="$2"
+    shift 2
+    if [ -n "${GOLF_BIN_DIR:-}" ]; then
+        [ -x "$GOLF_BIN_DIR/tests/$test" ] || die "no test \`$GOLF_BIN_DIR/tests/$test\`"
+        "$GOLF_BIN_DIR/tests/$test" "$@" --nocapture
+    else
+        cargo test --release --quiet -p "$package" --test "$test" -- "$@" --nocapture
+    fi
+}
+
+# The file for a result of this name.
+result() { printf 'docs/bench/%s-%s-%s.json' "$(date +%F)" "$name" "$1"; }
+
+step_doctor() {
+    "$bin/golf" doctor
+    name="$("$bin/golf" doctor --json | python3 -c '
+import json, re, sys
+rows = [row for row in json.load(sys.stdin)["devices"] if row["device"] == sys.argv[1]]
+print(re.sub(r"[^a-z0-9]+", "-", rows[0]["name"].lower()).strip("-")) if rows else sys.exit(f"no device {sys.argv[1]}")
+' "$device")"
+    mkdir -p docs/bench
+}
+
+step_kernels() { REQUIRE_NVRTC=1 run_test golf-cuda nvrtc; }
+
+step_ops() {
+    REQUIRE_BACKENDS=cuda run_test golf-tests conformance every_backend
+    REQUIRE_BACKENDS=cuda run_test golf-tests devices
+    REQUIRE_BACKENDS=cuda run_test golf-tests cuda products_of_bf16
+}
+
+step_goldens() {
+    if [ -d "$golden" ]; then
+        "$bin/golf" selftest --golden "$golden" --device "$device"
+    else
+        skip "no golden folder \`$golden\`"
+    fi
+}
+
+step_bits() { REQUIRE_BACKENDS=cuda run_test golf-tests cuda two_runs; }
+
+# A shard of tokens that repeat with a long period.
+write_shard() {
+    python3 - "$1" <<'PYTHON'
+import struct, sys
+tokens = [(i * i // 5 + i) % 64 for i in range(20_000)]
+with open(sys.argv[1], "wb") as shard:
+    shard.write(struct.pack("<256i", 20240520, 1, len(tokens), *[0] * 253) + struct.pack(f"<{len(tokens)}H", *tokens))
+PYTHON
+}
+
+step_resume() {
+    local data="$work/shards" precision run
+    mkdir -p "$data"
+    write_shard "$data/t_train_000000.bin"
+    for precision in f32 bf16; do
+        run=("$bin/golf-train" --preset nano --data "$data" --device "$device" --precision "$precision" --quiet
+            --iterations 20 --max-wallclock-seconds 0)
+        "${run[@]}" --out "$work/$precision-a" --checkpoint-every 10 --set checkpoint_keep=9
+        "${run[@]}" --out "$work/$precision-b"
+        "${run[@]}" --out "$work/$precision-c" --resume "$work/$precision-a/checkpoint-00000010.safetensors"
+        cmp "$work/$precision-a/artifact.bin" "$work/$precision-b/artifact.bin"
+        cmp "$work/$precision-a/artifact.bin" "$work/$precision-c/artifact.bin"
+        printf '%s: one run, another and a resumed one end in the same bytes\n' "$precision"
+    done
+}
+
+step_sanitizer() {
+    local tool
+    if ! command -v compute-sanitizer >/dev/null; then
+        skip "no compute-sanitizer"
+        return
+    fi
+    for tool in memcheck racecheck initcheck; do
+        compute-sanitizer --tool "$tool" --error-exitcode 9 "$bin/golf" selftest --golden tests/goldens --device "$device"
+    done
+}
+
+step_speed() {
+    local model precision
+    for model in baseline pr549; do
+        for precision in f32 bf16; do
+            "$bin/golf" bench --model "$model" --rows 16 --device "$device" --precision "$precision" -o json \
+                >"$(result "$model-$precision")"
+        done
+    done
+    "$bin/golf" bench kernels --device "$device" -o json >"$(result kernels)"
+}
+
+step_peer() {
+    if [ -z "$peer" ]; then
+        skip "no PyTorch peer (--peer)"
+    elif ! "$python" -c 'import torch' 2>/dev/null; then
+        skip "\`$python\` has no torch (--python)"
+    else
+        python3 tests/bench/cuda_vs_torch.py --golf "$bin/golf-train" --peer "$peer" --python "$python" --device "$device" \
+            >"$(result torch)"
+    fi
+}
+
+step_train() {
+    local file stem ttt
+    if [ -z "$text" ] || [ -z "$tokenizer" ]; then
+        skip "no text to train on (--text and --tokenizer)"
+        return
+    fi
+    if ! "$python" -c 'import sentencepiece' 2>/dev/null; then
+        skip "\`$python\` has no sentencepiece, which tokenizes the text"
+        return
+    fi
+    "$python" tests/bench/shards.py --tokenizer "$tokenizer" --out "$work/text" "$text"
+    "$bin/golf-train" --preset "$preset" --data "$work/text" --tokenizer "$tokenizer" --device "$device" --precision bf16 \
+        --max-wallclock-seconds "$seconds" --out "$keep"
+    for file in "${scored[@]}"; do
+        stem="$(basename "${file%.*}")"
+        for ttt in off score-first; do
+            "$bin/golf-eval" "$keep/artifact.bin" --text "$file" --stride 64 --ttt "$ttt" --batch-tokens 65536 \
+                --device "$device" --precision bf16 --json >"$(result "$stem-$ttt")"
+        done
+    done
+}
+
+failed=
+for step in "${steps[@]}"; do
+    now="${step%%|*}"
+    # Everything else names its results after the device.
+    if ! wanted "$now" && [ "$now" != doctor ]; then continue; fi
+    printf '\n== %s: %s\n' "$now" "${step#*|}"
+    # Not in an `if`, which would switch `set -e` off inside.
+    set +e
+    (set -e; "step_$now"; printf '%s\n' "${name:-}" >"$work/name"; printf '%s\n' "${skipped[@]}" >"$work/skipped")
+    code=$?
+    set -e
+    [ "$code" = 0 ] || { failed="$now"; break; }
+    read -r name <"$work/name"
+    mapfile -t skipped < <(grep . "$work/skipped" || true)
 done
-"$golf" bench kernels --device "$device" -o json >"docs/bench/$(date +%F)-$name-kernels.json"
-ls -l docs/bench/*"$name"*.json
+
+printf '\n== summary\n'
+printf 'skipped: %s\n' "${skipped[@]:-nothing}"
+ls -l docs/bench/*"${name:-none}"*.json 2>/dev/null || echo "no results were written"
+[ -z "$failed" ] || { printf 'FAILED: %s\n' "$failed"; exit 1; }
+echo "all that ran passed"

@@ -6,6 +6,7 @@ use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
 use golf_core::plan::PlanOptions;
 use golf_core::reference::Reference;
+use golf_core::train::recipe::Precision;
 use golf_cuda::Cuda;
 use golf_wgpu::{DeviceError, Switch, Wgpu, adapters};
 use pollster::block_on;
@@ -38,6 +39,14 @@ pub enum OpenError {
     /// An NVIDIA GPU.
     #[error(transparent)]
     Cuda(#[from] golf_cuda::DeviceError),
+    /// A device that forms products in f32 only.
+    #[error(
+        "device `{device}` forms products in f32, not in bf16\nhint: `--precision f32`, or an NVIDIA GPU (`--device cuda`)"
+    )]
+    Precision {
+        /// The device.
+        device: Device,
+    },
 }
 
 /// A device name that is none.
@@ -98,6 +107,13 @@ impl Device {
     }
 }
 
+/// The GPU of rank `local` of its machine, of those that this process sees (`CUDA_VISIBLE_DEVICES`): that of its number,
+/// unless the launcher gave every rank one of its own.
+pub fn own_gpu(local: usize, visible: Option<&str>) -> usize {
+    let single = visible.is_some_and(|list| list.split(',').filter(|id| !id.trim().is_empty()).count() == 1);
+    if single { 0 } else { local }
+}
+
 /// The first adapter of `found` (name, whether it is software) that is a GPU and opens, else the CPU; and why.
 fn choose(
     found: &[(String, bool)],
@@ -131,11 +147,20 @@ pub struct Target {
     pub noise: Option<u64>,
     /// Passes of the planner.
     pub plans: PlanOptions,
+    /// How products are formed; a device that has no choice refuses all but f32.
+    pub precision: Precision,
 }
 
 impl From<Device> for Target {
     fn from(device: Device) -> Self {
-        Self { device, threads: None, poison: false, noise: None, plans: PlanOptions::default() }
+        Self {
+            device,
+            threads: None,
+            poison: false,
+            noise: None,
+            plans: PlanOptions::default(),
+            precision: Precision::F32,
+        }
     }
 }
 
@@ -159,8 +184,16 @@ impl Target {
 
     /// NVIDIA GPU number `index` with no states.
     pub fn cuda(&self, index: usize) -> Result<Cuda, golf_cuda::DeviceError> {
-        let cuda = Cuda::open(index)?;
+        let cuda = Cuda::open(index)?.with_precision(cuda_precision(self.precision));
         Ok(if self.poison { cuda.with_poison() } else { cuda })
+    }
+
+    /// Refuses a precision that the device does not have.
+    pub fn check_precision(&self) -> Result<(), OpenError> {
+        match (self.device, self.precision) {
+            (Device::Cuda(_), _) | (_, Precision::F32) => Ok(()),
+            (device, Precision::Bf16) => Err(OpenError::Precision { device }),
+        }
     }
 
     /// The device with no states.
@@ -170,7 +203,9 @@ impl Target {
 
     /// The device with no states, and what can destroy it, if it is one that can be lost.
     pub fn open_with_switch(&self) -> Result<(Box<dyn Backend>, Option<Switch>), OpenError> {
-        let backend: Box<dyn Backend> = match self.device.settled() {
+        let settled = self.settled();
+        settled.check_precision()?;
+        let backend: Box<dyn Backend> = match settled.device {
             Device::Wgpu(index) => {
                 let wgpu = self.wgpu(index)?;
                 let switch = wgpu.switch();
@@ -198,9 +233,35 @@ impl Target {
     }
 }
 
+/// The same in the words of the CUDA backend.
+pub fn cuda_precision(precision: Precision) -> golf_cuda::Precision {
+    match precision {
+        Precision::F32 => golf_cuda::Precision::F32,
+        Precision::Bf16 => golf_cuda::Precision::Bf16,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_precision_that_a_device_does_not_have_is_refused() {
+        let target = |device| Target { precision: Precision::Bf16, ..Target::from(device) };
+        for device in [Device::Cpu, Device::Reference, Device::Wgpu(0)] {
+            let error = target(device).open().err().expect("no bf16 there").to_string();
+            assert!(error.contains(&device.to_string()) && error.contains("--precision f32"), "{error}");
+        }
+        target(Device::Cuda(0)).check_precision().expect("CUDA has it");
+    }
+
+    #[test]
+    fn a_rank_takes_the_gpu_of_its_number_or_the_only_one_it_sees() {
+        assert_eq!(own_gpu(3, None), 3);
+        assert_eq!(own_gpu(3, Some("0,1,2,3")), 3);
+        assert_eq!(own_gpu(3, Some("6")), 0);
+        assert_eq!(own_gpu(1, Some("GPU-5f1e,GPU-77aa")), 1);
+    }
 
     #[test]
     fn device_names_are_read_as_they_are_printed() {

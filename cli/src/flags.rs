@@ -2,7 +2,9 @@
 
 use crate::device::{Device, Target};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use golf_core::plan::{Fusion, PlanOptions};
+use golf_core::train::recipe::Precision;
 
 /// What computes, and how.
 #[derive(Args, Clone, Debug)]
@@ -10,6 +12,9 @@ pub struct DeviceFlags {
     /// Executor: `auto` is the first GPU that opens, else the CPU; `golf doctor` lists what there is
     #[arg(long, value_name = "auto|cpu|reference|wgpu[:N]|cuda[:N]", default_value_t = Device::Cpu)]
     device: Device,
+    /// How products of matrices are formed; `bf16` adds up in f32, and only CUDA has it
+    #[arg(long, value_name = "f32|bf16", default_value = "f32", value_parser = precision())]
+    precision: Precision,
     /// Threads of the CPU (default: all cores)
     #[arg(long, value_parser = positive)]
     threads: Option<usize>,
@@ -23,9 +28,17 @@ pub struct DeviceFlags {
 impl DeviceFlags {
     /// What the flags come down to, `auto` settled.
     pub fn target(&self) -> Target {
-        let Self { device, threads, poison, .. } = *self;
-        Target { threads, poison, plans: self.passes.options(), ..Target::from(device) }.settled()
+        let Self { device, threads, poison, precision, .. } = *self;
+        Target { threads, poison, precision, plans: self.passes.options(), ..Target::from(device) }.settled()
     }
+}
+
+/// Reads a precision.
+pub fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(["f32", "bf16"]).map(|name| match name.as_str() {
+        "bf16" => Precision::Bf16,
+        _ => Precision::F32,
+    })
 }
 
 /// Passes of the planner that can be left out, to find the one at fault.
@@ -109,6 +122,12 @@ mod tests {
         assert_eq!(target(&["--no-fuse"]).plans.fuse, Fusion::NONE);
         assert!(!target(&["--no-reuse"]).plans.reuse && target(&["--poison"]).poison);
         assert!(parse(&["--no-fuse=nothing"]).is_err() && parse(&["--threads", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_precision_is_one_of_two() {
+        assert_eq!(target(&["--precision", "bf16"]).precision, Precision::Bf16);
+        assert!(parse(&["--precision", "fp8"]).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::plan::{Plan, Step};
 use crate::tensor::{Tensor, TensorType};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use thiserror::Error;
@@ -15,6 +16,30 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// Handle of a compiled plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExecutableId(pub usize);
+
+/// What a device had when it had too little, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Asked for.
+    pub wanted: u64,
+    /// Free at that moment.
+    pub free: u64,
+    /// Free when the device was opened: what this process could have.
+    pub at_start: u64,
+    /// Of the device.
+    pub total: u64,
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [wanted, free, at_start, total] =
+            [self.wanted, self.free, self.at_start, self.total].map(|bytes| bytes as f64 / 1e6);
+        write!(
+            f,
+            ": wanted {wanted:.1} MB, {free:.1} MB of {total:.1} MB are free ({at_start:.1} MB at the start)"
+        )
+    }
+}
 
 /// Why a backend refused.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -96,13 +121,16 @@ pub enum BackendError {
     },
     /// The device has no memory left.
     #[error(
-        "`{backend}` is out of memory: {what}\nhint: score fewer tokens at once, or close what else uses the device"
+        "`{backend}` is out of memory: {what}{}\nhint: take fewer tokens at once, or close what else uses the device",
+        room.map_or(String::new(), |room| room.to_string())
     )]
     OutOfMemory {
         /// Name of the backend.
         backend: String,
         /// What the memory was for.
         what: String,
+        /// How much there was, where the device says.
+        room: Option<Room>,
     },
     /// The driver rejected a kernel.
     #[error("`{backend}` rejected kernel `{kernel}`: {message}")]
@@ -178,6 +206,11 @@ pub trait Backend {
         executable: ExecutableId,
         name: &'a str,
     ) -> LocalFuture<'a, Result<Tensor, BackendError>>;
+
+    /// What there is to tell about the plans so far and has not been told yet, such as a library that is not used.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Finds and checks the inputs of a plan: present, of the right type, indices inside the tables that they select from.

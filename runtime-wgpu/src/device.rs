@@ -220,7 +220,9 @@ impl Gpu {
     pub fn caught(&self, error: wgpu::Error, what: &str) -> BackendError {
         let backend = self.backend_name();
         match error {
-            wgpu::Error::OutOfMemory { .. } => BackendError::OutOfMemory { backend, what: what.to_owned() },
+            wgpu::Error::OutOfMemory { .. } => {
+                BackendError::OutOfMemory { backend, what: what.to_owned(), room: None }
+            }
             wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
                 BackendError::Driver { backend, message: format!("{what}: {description}") }
             }

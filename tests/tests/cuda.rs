@@ -1,10 +1,11 @@
 //! What is CUDA's alone: the order of threads, and products on tensor cores. Emulated, so on every machine with a C++
 //! compiler; a machine without one says so.
 
+use golf_core::backend::Backend;
 use golf_core::ops::Op;
 use golf_core::reference::Reference;
 use golf_core::tensor::{Data, Tensor};
-use golf_cuda::{Cuda, Driver, Emulator, Order, Precision};
+use golf_cuda::{Cuda, Driver, Emulator, Fidelity, Order, Precision};
 use golf_tests::cases::{self, Case};
 use golf_tests::run::run_case;
 use golf_tests::tolerance::{BF16, compare};
@@ -81,10 +82,33 @@ fn is_product(op: &Op) -> bool {
 
 #[test]
 fn products_of_bf16_agree_with_the_oracle_to_its_precision() {
-    let Some(cuda) = emulated("products_of_bf16_agree_with_the_oracle_to_its_precision", Order::Forwards)
-    else {
-        return;
-    };
+    let test = "products_of_bf16_agree_with_the_oracle_to_its_precision";
+    let Some(own) = emulated(test, Order::Forwards) else { return };
+    agrees_in_bf16(own);
+    let emulator = Emulator::new(Order::Forwards).expect("there was one a moment ago");
+    agrees_in_bf16(Cuda::over(emulator.with_library(Fidelity::Right)).with_poison());
+}
+
+#[test]
+fn products_of_bf16_on_a_gpu_agree_with_the_oracle_to_its_precision() {
+    match Cuda::open(0) {
+        Ok(mut cuda) => {
+            cuda = cuda.with_poison();
+            agrees_in_bf16(cuda);
+        }
+        Err(reason) => {
+            let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+            assert!(
+                !required.split(',').any(|name| name == "cuda"),
+                "backend `cuda` is required but unavailable: {reason}"
+            );
+            println!("SKIPPED products_of_bf16_on_a_gpu_agree_with_the_oracle_to_its_precision: {reason}");
+        }
+    }
+}
+
+/// Every product in bf16, whoever forms it, is the oracle's to the precision of bf16.
+fn agrees_in_bf16<D: Driver>(cuda: Cuda<D>) {
     let mut cuda = cuda.with_precision(Precision::Bf16);
     for case in cases::all().iter().filter(|case| is_product(&case.op)) {
         let want = run_case(&mut Reference::with_poison(), case).expect("the oracle takes every case");
@@ -94,4 +118,5 @@ fn products_of_bf16_agree_with_the_oracle_to_its_precision() {
             compared.unwrap_or_else(|why| panic!("{}: {why}", describe(case)));
         }
     }
+    cuda.notes().iter().for_each(|note| println!("note: {note}"));
 }

@@ -131,7 +131,8 @@ fn every_other(case: &str, rows: &[(&str, &str)], damage: fn(&mut Damaged, &str)
         let report = damaged.replay(Device::Cpu);
         let mut expected: Vec<&str> = rows().flat_map(|(_, quantities)| quantities.split(' ')).collect();
         let mut got = missed(&report);
-        (expected.sort_unstable(), got.sort_unstable());
+        expected.sort_unstable();
+        got.sort_unstable();
         assert_eq!(got, expected, "{report}");
     }
 }

@@ -3,12 +3,19 @@
 #![allow(unsafe_code)]
 
 use crate::cache;
+use crate::cublaslt::{Addresses, CublasLt, Product};
 use crate::driver::Driver;
+use crate::footprint::WORKSPACE;
+use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param};
 use crate::nvrtc::{Nvrtc, NvrtcError, OPTIONS};
-use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result, sys};
+use crate::products::ProductError;
+use crate::staging::{LONGEST, Staging};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, result, sys,
+};
 use cudarc::nvrtc::Ptx;
-use golf_core::backend::BackendError;
+use golf_core::backend::{BackendError, Room};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::rc::Rc;
@@ -108,12 +115,22 @@ fn reason(error: &DriverError) -> String {
 pub struct Device {
     index: usize,
     info: DeviceInfo,
+    /// Bytes that were free when it was opened.
+    free_at_start: u64,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     /// Modules by source file.
     modules: HashMap<&'static str, Arc<CudaModule>>,
     /// The compiler, once something had to be compiled.
     nvrtc: Option<Nvrtc>,
+    /// The library of products and its workspace, or why it is not used, once a product was asked for.
+    library: Option<Result<Library, ProductError>>,
+    staging: Staging,
+}
+
+struct Library {
+    cublaslt: CublasLt,
+    workspace: Buffer,
 }
 
 /// Memory of a device.
@@ -136,6 +153,13 @@ impl Drop for Allocation {
     }
 }
 
+impl Buffer {
+    /// Where it begins in the device's memory.
+    pub(crate) fn address(&self) -> u64 {
+        self.0.pointer
+    }
+}
+
 impl Device {
     /// Opens GPU number `index`.
     pub fn open(index: usize) -> Result<Self, DeviceError> {
@@ -144,9 +168,20 @@ impl Device {
             return Err(DeviceError::NoSuchDevice { index, count });
         }
         let context = context(index)?;
-        let made = info(&context).and_then(|info| Ok((info, context.new_stream()?)));
-        let (info, stream) = made.map_err(|error| closed(index, &error))?;
-        Ok(Self { index, info, context, stream, modules: HashMap::new(), nvrtc: None })
+        let made = info(&context).and_then(|info| Ok((info, context.new_stream()?, context.mem_get_info()?)));
+        let (info, stream, (free, _)) = made.map_err(|error| closed(index, &error))?;
+        let staging = Staging::new(Arc::clone(&context));
+        Ok(Self {
+            index,
+            info,
+            free_at_start: free as u64,
+            context,
+            stream,
+            modules: HashMap::new(),
+            nvrtc: None,
+            library: None,
+            staging,
+        })
     }
 
     /// What it is.
@@ -177,7 +212,17 @@ impl Device {
         }
     }
 
-    fn bind(&self) -> Result<(), BackendError> {
+    /// The queue of its work.
+    pub(crate) fn stream(&self) -> sys::CUstream {
+        self.stream.cu_stream()
+    }
+
+    /// A failure of the link to other devices.
+    pub(crate) fn link_failed(&self, message: String) -> BackendError {
+        BackendError::Driver { backend: self.name(), message }
+    }
+
+    pub(crate) fn bind(&self) -> Result<(), BackendError> {
         self.context.bind_to_thread().map_err(|error| self.failed(error))
     }
 
@@ -199,6 +244,22 @@ impl Device {
         Ok(code)
     }
 
+    /// The library of products, loaded and given its workspace on first use.
+    fn library(&mut self) -> &Result<Library, ProductError> {
+        if self.library.is_none() {
+            self.library = Some(self.load_library());
+        }
+        self.library.as_ref().expect("it was just set")
+    }
+
+    fn load_library(&mut self) -> Result<Library, ProductError> {
+        let failed = |error: BackendError| ProductError::Missing { reason: error.to_string() };
+        self.bind().map_err(failed)?;
+        let cublaslt = CublasLt::load()?;
+        let workspace = self.allocate(WORKSPACE / 4, "workspace of cuBLASLt").map_err(failed)?;
+        Ok(Library { cublaslt, workspace })
+    }
+
     fn module(&mut self, kernel: &Kernel) -> Result<Arc<CudaModule>, BackendError> {
         if let Some(module) = self.modules.get(kernel.source.file) {
             return Ok(Arc::clone(module));
@@ -216,6 +277,8 @@ impl Device {
 impl Driver for Device {
     type Buffer = Buffer;
     type Function = CudaFunction;
+    type Product = Product;
+    type Recording = CudaGraph;
 
     fn name(&self) -> String {
         format!("cuda:{} ({})", self.index, self.info.name)
@@ -227,9 +290,10 @@ impl Driver for Device {
         // SAFETY: the context is bound.
         let pointer = unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
-                let free = self.context.mem_get_info().map_or(0, |(free, _)| free);
-                let what = format!("{what}: wanted {bytes} bytes, {free} are free");
-                BackendError::OutOfMemory { backend: self.name(), what }
+                let free = self.context.mem_get_info().map_or(0, |(free, _)| free as u64);
+                let (wanted, at_start, total) = (bytes as u64, self.free_at_start, self.info.memory);
+                let room = Some(Room { wanted, free, at_start, total });
+                BackendError::OutOfMemory { backend: self.name(), what: what.to_owned(), room }
             }
             _ => self.failed(error),
         })?;
@@ -242,9 +306,13 @@ impl Driver for Device {
 
     fn upload(&mut self, words: &[u32], to: &Buffer) -> Result<(), BackendError> {
         self.bind()?;
-        // SAFETY: callers write no more words than the buffer has. The host's memory is pageable, so the driver has
-        // copied it when the call returns.
-        let done = unsafe { result::memcpy_htod_async(to.0.pointer, words, self.stream.cu_stream()) };
+        let done = if 4 * words.len() <= LONGEST {
+            self.staging.upload(words, to.0.pointer, &self.stream)
+        } else {
+            // SAFETY: callers write no more words than the buffer has. The host's memory is pageable, so the driver has
+            // copied it when the call returns.
+            unsafe { result::memcpy_htod_async(to.0.pointer, words, self.stream.cu_stream()) }
+        };
         done.map_err(|error| self.failed(error))
     }
 
@@ -300,5 +368,61 @@ impl Driver for Device {
             )
         };
         launched.map_err(|error| self.failed(error))
+    }
+
+    fn product(&mut self, gemm: &Gemm) -> Result<Product, ProductError> {
+        let library = self.library().as_ref().map_err(Clone::clone)?;
+        library.cublaslt.prepare(gemm)
+    }
+
+    fn is_checked(&self) -> bool {
+        true
+    }
+
+    fn multiply(
+        &mut self,
+        product: &Product,
+        [a, b, y]: [&Buffer; 3],
+        offset: usize,
+    ) -> Result<(), BackendError> {
+        self.bind()?;
+        let Some(Ok(Library { cublaslt, workspace })) = &self.library else {
+            unreachable!("the product came from the library")
+        };
+        // The library's first operand is our right one.
+        let at = Addresses {
+            left: b.0.pointer,
+            right: a.0.pointer,
+            result: y.0.pointer + 4 * offset as u64,
+            workspace: workspace.0.pointer,
+        };
+        // SAFETY: lowering gives a product buffers with its entries; the workspace was allocated in full.
+        let done = unsafe { cublaslt.multiply(product, &at, self.stream.cu_stream()) };
+        done.map_err(|error| BackendError::Driver {
+            backend: self.name(),
+            message: format!("cuBLASLt: {error}"),
+        })
+    }
+
+    fn record(
+        &mut self,
+        calls: &mut dyn FnMut(&mut Self) -> Result<(), BackendError>,
+    ) -> Result<CudaGraph, BackendError> {
+        // Other threads may use other GPUs meanwhile.
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.stream.begin_capture(mode).map_err(|error| self.failed(error))?;
+        let called = calls(self);
+        // Ends the capture whether or not all calls were taken.
+        let graph = self.stream.end_capture(sys::CUgraphInstantiate_flags_enum(0));
+        called?;
+        let graph = graph.map_err(|error| self.failed(error))?;
+        graph.ok_or_else(|| {
+            let message = "the capture of a plan was invalidated".to_owned();
+            BackendError::Driver { backend: self.name(), message }
+        })
+    }
+
+    fn replay(&mut self, graph: &CudaGraph) -> Result<(), BackendError> {
+        graph.launch().map_err(|error| self.failed(error))
     }
 }

@@ -1,7 +1,9 @@
-//! What the executor asks of a device: memory, kernels, launches in order. A CUDA GPU is one; the emulation on the host,
+//! What the executor asks of a device: memory, kernels, products of a library, launches in order. A CUDA GPU is one; the emulation on the host,
 //! which checks the same kernels where there is no GPU, is another.
 
+use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param};
+use crate::products::ProductError;
 use golf_core::backend::BackendError;
 
 /// A device that runs kernels one after the other.
@@ -12,6 +14,10 @@ pub trait Driver {
     type Buffer: Clone;
     /// A kernel made ready to launch.
     type Function: Clone;
+    /// A product that the device's library is ready to form.
+    type Product: Clone;
+    /// Calls to be made again as one.
+    type Recording;
 
     /// Name for messages and receipts.
     fn name(&self) -> String;
@@ -40,4 +46,27 @@ pub trait Driver {
         buffers: &[Self::Buffer],
         params: &[Param],
     ) -> Result<(), BackendError>;
+
+    /// Makes the library ready to form `gemm`, or says why it does not.
+    fn product(&mut self, gemm: &Gemm) -> Result<Self::Product, ProductError>;
+
+    /// Whether a library's products are compared with our own before they are used.
+    fn is_checked(&self) -> bool;
+
+    /// Forms `product` of the bf16 operands `a` and `b` into the floats of `y` from `offset` on.
+    fn multiply(
+        &mut self,
+        product: &Self::Product,
+        buffers: [&Self::Buffer; 3],
+        offset: usize,
+    ) -> Result<(), BackendError>;
+
+    /// Writes down what `calls` launches, multiplies and copies, without doing it.
+    fn record(
+        &mut self,
+        calls: &mut dyn FnMut(&mut Self) -> Result<(), BackendError>,
+    ) -> Result<Self::Recording, BackendError>;
+
+    /// Does what was written down. Buffers are those of then; what they hold is what they hold now.
+    fn replay(&mut self, recording: &Self::Recording) -> Result<(), BackendError>;
 }

@@ -8,10 +8,13 @@
 
 use crate::cache;
 use crate::driver::Driver;
+use crate::gemm::{Gemm, interpret};
 use crate::kernel::{HEADERS, Kernel, Param, Source};
-use golf_core::backend::BackendError;
+use crate::products::ProductError;
+use golf_core::backend::{BackendError, Room};
+use golf_core::ops::LinearForm;
 use libloading::Library;
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::{Path, PathBuf};
@@ -68,7 +71,49 @@ pub struct Emulator {
     version: String,
     order: Order,
     libraries: HashMap<&'static str, Rc<Library>>,
+    products: Option<Fidelity>,
+    /// Calls of a recording that is being made.
+    recording: Option<Vec<Call>>,
+    replays: usize,
+    /// Bytes of the device, and how many of them are in use.
+    memory: u64,
+    used: Rc<Cell<u64>>,
 }
+
+/// What stands in for a library of products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fidelity {
+    /// It forms products as described, and is believed.
+    Right,
+    /// The same, and it is compared with our own.
+    Checked,
+    /// It is compared, and takes every operand as it lies.
+    Wrong,
+}
+
+/// A call that was recorded.
+enum Call {
+    Copy {
+        from: Memory,
+        to: Memory,
+        words: usize,
+    },
+    Launch {
+        function: Compiled,
+        kernel: &'static Kernel,
+        blocks: usize,
+        buffers: Vec<Memory>,
+        params: Vec<Param>,
+    },
+    Multiply {
+        gemm: Gemm,
+        buffers: [Memory; 3],
+        offset: usize,
+    },
+}
+
+/// Calls to be made again.
+pub struct Recording(Vec<Call>);
 
 /// A kernel of a loaded library.
 #[derive(Clone)]
@@ -83,6 +128,20 @@ pub struct Compiled {
 pub struct Memory {
     words: usize,
     lines: Rc<[UnsafeCell<Line>]>,
+    /// Gives the bytes back with the last clone.
+    _share: Rc<Share>,
+}
+
+/// A part of the device's memory.
+struct Share {
+    bytes: u64,
+    used: Rc<Cell<u64>>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.used.set(self.used.get() - self.bytes);
+    }
 }
 
 /// Sixteen bytes at their natural alignment, which vector loads of kernels need.
@@ -111,11 +170,45 @@ impl Emulator {
             if let Ok(output) = Command::new(compiler).arg("--version").output() {
                 let version = String::from_utf8_lossy(&output.stdout).into_owned();
                 let compiler = (*compiler).to_owned();
-                return Ok(Self { compiler, version, order, libraries: HashMap::new() });
+                return Ok(Self {
+                    compiler,
+                    version,
+                    order,
+                    libraries: HashMap::new(),
+                    products: None,
+                    recording: None,
+                    replays: 0,
+                    memory: u64::MAX,
+                    used: Rc::default(),
+                });
             }
         }
         let tried: Vec<String> = candidates.iter().map(|name| format!("`{name}`")).collect();
         Err(EmulatorError::NoCompiler { tried: tried.join(", ") })
+    }
+
+    /// With a library of products, which there is none of unless said.
+    pub fn with_library(self, fidelity: Fidelity) -> Self {
+        Self { products: Some(fidelity), ..self }
+    }
+
+    /// With so many bytes of memory; unlimited unless said.
+    pub fn with_memory(self, bytes: u64) -> Self {
+        Self { memory: bytes, ..self }
+    }
+
+    /// How often recordings were played.
+    pub fn replays(&self) -> usize {
+        self.replays
+    }
+
+    /// Refuses what a device cannot do while it records.
+    fn outside_recordings(&self, what: &str) -> Result<(), BackendError> {
+        if self.recording.is_none() {
+            return Ok(());
+        }
+        let message = format!("{what} in a recording");
+        Err(BackendError::Driver { backend: self.name(), message })
     }
 
     fn failed(&self, kernel: &Kernel, message: String) -> BackendError {
@@ -153,6 +246,8 @@ impl Emulator {
         let library =
             unsafe { Library::new(&path) }.map_err(|error| self.failed(kernel, error.to_string()))?;
         let library = Rc::new(library);
+        // Libraries of one process share what C++ calls unique: a name that one of them made is used by all, so none may go.
+        std::mem::forget(Rc::clone(&library));
         self.libraries.insert(kernel.source.file, Rc::clone(&library));
         Ok(library)
     }
@@ -206,26 +301,41 @@ impl Emulator {
 impl Driver for Emulator {
     type Buffer = Memory;
     type Function = Compiled;
+    type Product = Gemm;
+    type Recording = Recording;
 
     fn name(&self) -> String {
         "cuda-emulated".to_owned()
     }
 
-    fn allocate(&mut self, words: usize, _what: &str) -> Result<Memory, BackendError> {
-        Ok(Memory::new(words))
+    fn allocate(&mut self, words: usize, what: &str) -> Result<Memory, BackendError> {
+        self.outside_recordings("an allocation")?;
+        let (bytes, free) = (4 * words as u64, self.memory - self.used.get());
+        if bytes > free {
+            let room = Some(Room { wanted: bytes, free, at_start: self.memory, total: self.memory });
+            return Err(BackendError::OutOfMemory { backend: self.name(), what: what.to_owned(), room });
+        }
+        self.used.set(self.used.get() + bytes);
+        Ok(Memory::new(words, Rc::new(Share { bytes, used: Rc::clone(&self.used) })))
     }
 
     fn upload(&mut self, words: &[u32], to: &Memory) -> Result<(), BackendError> {
+        self.outside_recordings("an upload")?;
         to.with(|memory| memory[..words.len()].copy_from_slice(words));
         Ok(())
     }
 
     fn copy(&mut self, from: &Memory, to: &Memory, words: usize) -> Result<(), BackendError> {
+        if let Some(calls) = &mut self.recording {
+            calls.push(Call::Copy { from: from.clone(), to: to.clone(), words });
+            return Ok(());
+        }
         let copied = from.with(|memory| memory[..words].to_vec());
         self.upload(&copied, to)
     }
 
     fn read(&mut self, from: &Memory, words: usize) -> Result<Vec<u32>, BackendError> {
+        self.outside_recordings("a read")?;
         Ok(from.with(|memory| memory[..words].to_vec()))
     }
 
@@ -243,6 +353,11 @@ impl Driver for Emulator {
         buffers: &[Memory],
         params: &[Param],
     ) -> Result<(), BackendError> {
+        if let Some(calls) = &mut self.recording {
+            let (function, buffers, params) = (function.clone(), buffers.to_vec(), params.to_vec());
+            calls.push(Call::Launch { function, kernel, blocks, buffers, params });
+            return Ok(());
+        }
         let mut pointers: Vec<*mut u32> = buffers.iter().map(Memory::pointer).collect();
         let mut scalars: Vec<u32> = params.iter().map(|param| param.word()).collect();
         let pointers = pointers.iter_mut().map(|pointer| std::ptr::from_mut(pointer).cast::<c_void>());
@@ -266,13 +381,69 @@ impl Driver for Emulator {
             Some(i) => Err(self.failed(kernel, format!("wrote outside buffer {i}"))),
         }
     }
+
+    fn product(&mut self, gemm: &Gemm) -> Result<Gemm, ProductError> {
+        let missing = || ProductError::Missing { reason: "none is emulated".to_owned() };
+        self.products.map(|_| *gemm).ok_or_else(missing)
+    }
+
+    fn is_checked(&self) -> bool {
+        self.products != Some(Fidelity::Right)
+    }
+
+    fn multiply(&mut self, gemm: &Gemm, [a, b, y]: [&Memory; 3], offset: usize) -> Result<(), BackendError> {
+        if let Some(calls) = &mut self.recording {
+            let buffers = [a, b, y].map(Memory::clone);
+            calls.push(Call::Multiply { gemm: *gemm, buffers, offset });
+            return Ok(());
+        }
+        let (a, b) = (a.with(|memory| memory.to_vec()), b.with(|memory| memory.to_vec()));
+        // Entry `i` of bf16 is the low or the high half of a word, and the upper half of its float.
+        let entry = |words: &[u32], i: usize| f32::from_bits(words[i / 2] >> (16 * (i % 2)) << 16);
+        let [_, _, n] = gemm.entries();
+        let mut gemm = *gemm;
+        if self.products == Some(Fidelity::Wrong) {
+            gemm.form = LinearForm::Nn;
+        }
+        y.with(|memory| {
+            let y: &mut [f32] = bytemuck::cast_slice_mut(&mut memory[offset..offset + n]);
+            interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), y);
+        });
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        calls: &mut dyn FnMut(&mut Self) -> Result<(), BackendError>,
+    ) -> Result<Recording, BackendError> {
+        self.recording = Some(Vec::new());
+        let called = calls(self);
+        let recorded = self.recording.take().unwrap_or_default();
+        called.map(|()| Recording(recorded))
+    }
+
+    fn replay(&mut self, Recording(calls): &Recording) -> Result<(), BackendError> {
+        self.replays += 1;
+        for call in calls {
+            match call {
+                Call::Copy { from, to, words } => self.copy(from, to, *words)?,
+                Call::Launch { function, kernel, blocks, buffers, params } => {
+                    self.launch(function, kernel, *blocks, buffers, params)?;
+                }
+                Call::Multiply { gemm, buffers, offset } => {
+                    self.multiply(gemm, buffers.each_ref(), *offset)?
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Memory {
-    fn new(words: usize) -> Self {
+    fn new(words: usize, share: Rc<Share>) -> Self {
         let count = words.div_ceil(4) + 2 * GUARD;
-        let memory =
-            Self { words, lines: (0..count).map(|_| UnsafeCell::new(Line([UNTOUCHED; 4]))).collect() };
+        let lines = (0..count).map(|_| UnsafeCell::new(Line([UNTOUCHED; 4]))).collect();
+        let memory = Self { words, lines, _share: share };
         memory.with(|memory| memory.fill(0));
         memory
     }

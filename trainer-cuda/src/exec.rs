@@ -1,15 +1,15 @@
 //! A plan on a device: its buffers, and its launches with their functions and arguments, all made once.
 //!
-//! Nothing is allocated during a run.
+//! Nothing is allocated during a run, and from its second run on a plan is one call of the device.
 
 use crate::driver::Driver;
-use crate::footprint::largest_of_each;
 use crate::kernel::{Kernel, Param};
-use crate::kernels;
-use crate::lower::{Binding, Launch, Lowering, Precision};
+use crate::lower::{Launch, Precision};
+use crate::pending::{Pending, Place};
+use crate::products::Chosen;
 use crate::tables::Tables;
 use golf_core::backend::BackendError;
-use golf_core::plan::{Plan, SlotKind, Step};
+use golf_core::plan::{Plan, SlotKind};
 use golf_core::tensor::{Data, Tensor, TensorType};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,11 +25,29 @@ pub(crate) type States<B> = BTreeMap<String, State<B>>;
 
 /// A launch with everything that it needs.
 struct Ready<D: Driver> {
-    function: D::Function,
-    kernel: &'static Kernel,
-    blocks: usize,
+    work: Work<D>,
     buffers: Vec<D::Buffer>,
     params: Vec<Param>,
+}
+
+/// Who does a launch's work.
+enum Work<D: Driver> {
+    Kernel { function: D::Function, kernel: &'static Kernel, blocks: usize },
+    Library(D::Product),
+}
+
+impl<D: Driver> Ready<D> {
+    fn launch(&self, driver: &mut D) -> Result<(), BackendError> {
+        match &self.work {
+            Work::Kernel { function, kernel, blocks } => {
+                driver.launch(function, kernel, *blocks, &self.buffers, &self.params)
+            }
+            Work::Library(product) => {
+                let [a, b, y] = &self.buffers[..] else { unreachable!("a product has three buffers") };
+                driver.multiply(product, [a, b, y], self.params[0].word() as usize)
+            }
+        }
+    }
 }
 
 /// A compiled plan.
@@ -41,6 +59,18 @@ pub(crate) struct Executable<D: Driver> {
     saved: Vec<Option<D::Buffer>>,
     /// Bytes that this plan allocated itself: inputs, values, scratch, copies.
     pub bytes: u64,
+    recorded: Recorded<D::Recording>,
+}
+
+/// How a plan runs next.
+enum Recorded<R> {
+    /// For the first time: a driver may still load code.
+    First,
+    /// From then on as one call.
+    Next,
+    As(R),
+    /// The device does not record it.
+    Never,
 }
 
 /// How plans are compiled.
@@ -52,9 +82,6 @@ pub(crate) struct Options {
     pub precision: Precision,
 }
 
-/// What poisons a buffer: a quiet NaN.
-const POISON: u32 = 0x7fc0_0000;
-
 impl<D: Driver> Executable<D> {
     /// Allocates and compiles everything that `plan` needs. States must exist.
     pub fn new(
@@ -62,6 +89,7 @@ impl<D: Driver> Executable<D> {
         plan: Plan,
         states: &States<D::Buffer>,
         tables: &mut Tables<D::Buffer>,
+        chosen: &Chosen<D::Product>,
         options: Options,
     ) -> Result<Self, BackendError> {
         let mut memory = Memory { driver, bytes: 0 };
@@ -80,11 +108,12 @@ impl<D: Driver> Executable<D> {
             let mut copy = || memory.allocate(port.operand.ty.words(), &format!("output `{}`", port.name));
             saved.push(if in_state { Some(copy()?) } else { None });
         }
-        let pending = pending_launches(&plan, options);
-        let mut scratch = Vec::new();
-        for &words in &pending.scratch {
-            scratch.push(memory.allocate(words, "scratch memory of kernels")?);
-        }
+        let pending = Pending::of(&plan, options.precision, chosen.products(), options.poison);
+        let mut shared = |sizes: &[usize], what: &str| -> Result<Vec<D::Buffer>, BackendError> {
+            sizes.iter().map(|&words| memory.allocate(words, what)).collect()
+        };
+        let scratch = shared(&pending.scratch, "scratch memory of kernels")?;
+        let rounded = shared(&pending.rounded, "operands in bf16")?;
         let bytes = memory.bytes;
         let mut launches = Vec::with_capacity(pending.launches.len());
         for (launch, places) in pending.launches {
@@ -93,13 +122,18 @@ impl<D: Driver> Executable<D> {
                 buffers.push(match place {
                     Place::Slot(slot) => slots[slot].clone(),
                     Place::Scratch(index) => scratch[index].clone(),
+                    Place::Rounded(index) => rounded[index].clone(),
                     Place::Table(table) => tables.get(driver, &table)?,
                 });
             }
-            let Launch { kernel, params, blocks, .. } = launch;
-            launches.push(Ready { function: driver.function(kernel)?, kernel, blocks, buffers, params });
+            let Launch { kernel, gemm, params, blocks, .. } = launch;
+            let work = match gemm {
+                Some(gemm) => Work::Library(chosen.product(&gemm)),
+                None => Work::Kernel { function: driver.function(kernel)?, kernel, blocks },
+            };
+            launches.push(Ready { work, buffers, params });
         }
-        Ok(Executable { plan, slots, launches, saved, bytes })
+        Ok(Executable { plan, slots, launches, saved, bytes, recorded: Recorded::First })
     }
 
     /// Writes the inputs into their slots.
@@ -108,10 +142,39 @@ impl<D: Driver> Executable<D> {
         slots.zip(inputs).try_for_each(|(slot, tensor)| driver.upload(&words_of(tensor), slot))
     }
 
-    /// Launches everything.
-    pub fn run(&self, driver: &mut D) -> Result<(), BackendError> {
+    /// Launches everything: call by call the first time, afterwards as one recording. Nothing in it changes between runs:
+    /// what does (rates, momentum, tokens) is an input, in memory. Where the device does not record, why; every run then is
+    /// call by call.
+    pub fn run(&mut self, driver: &mut D) -> Result<Option<BackendError>, BackendError> {
+        if let Recorded::As(recording) = &self.recorded {
+            return driver.replay(recording).map(|()| None);
+        }
+        let recording = match self.recorded {
+            Recorded::Next => driver.record(&mut |driver| self.launch(driver)),
+            _ => {
+                if matches!(self.recorded, Recorded::First) {
+                    self.recorded = Recorded::Next;
+                }
+                return self.launch(driver).map(|()| None);
+            }
+        };
+        match recording {
+            Ok(recording) => {
+                driver.replay(&recording)?;
+                self.recorded = Recorded::As(recording);
+                Ok(None)
+            }
+            Err(reason @ BackendError::Driver { .. }) => {
+                self.recorded = Recorded::Never;
+                self.launch(driver).map(|()| Some(reason))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn launch(&self, driver: &mut D) -> Result<(), BackendError> {
         for ready in &self.launches {
-            driver.launch(&ready.function, ready.kernel, ready.blocks, &ready.buffers, &ready.params)?;
+            ready.launch(driver)?;
         }
         for (port, saved) in self.plan.outputs.iter().zip(&self.saved) {
             if let Some(saved) = saved {
@@ -154,62 +217,6 @@ pub(crate) fn allocate<D: Driver>(
         return Err(BackendError::TooLarge { backend, what, limit: "32-bit index", needed, available });
     }
     driver.allocate(words.max(1), what)
-}
-
-/// Where a binding's memory is.
-enum Place {
-    Slot(usize),
-    Scratch(usize),
-    Table(crate::lower::Table),
-}
-
-/// All launches of a plan in order, and the scratch buffers that they share.
-struct Pending {
-    launches: Vec<(Launch, Vec<Place>)>,
-    scratch: Vec<usize>,
-}
-
-fn pending_launches(plan: &Plan, options: Options) -> Pending {
-    let mut pending = Pending { launches: Vec::new(), scratch: Vec::new() };
-    for step in &plan.steps {
-        let mut lowering = Lowering::new(step, options.precision);
-        kernels::lower(&step.op, &mut lowering);
-        let Lowering { launches, scratch, .. } = lowering;
-        largest_of_each(&mut pending.scratch, &scratch);
-        if options.poison {
-            let pairs = step.op.def().in_place();
-            let fresh = step.outputs.iter().enumerate().filter(|(r, _)| pairs.iter().all(|(o, _)| o != r));
-            fresh.for_each(|(_, operand)| pending.fill(Place::Slot(operand.slot), operand.ty.words()));
-            scratch.iter().enumerate().for_each(|(i, &words)| pending.fill(Place::Scratch(i), words));
-        }
-        for launch in launches.into_iter().filter(|launch| launch.blocks > 0) {
-            let places = launch.bindings.iter().map(|binding| place(binding, step)).collect();
-            pending.launches.push((launch, places));
-        }
-        if options.poison {
-            step.frees.iter().for_each(|&slot| pending.fill(Place::Slot(slot), plan.slots[slot].words));
-        }
-    }
-    pending
-}
-
-impl Pending {
-    fn fill(&mut self, target: Place, words: usize) {
-        // Which binding it is does not matter: the place is given beside the launch.
-        let launch = kernels::fill(Binding::Output(0), words, POISON);
-        if launch.blocks > 0 {
-            self.launches.push((launch, vec![target]));
-        }
-    }
-}
-
-fn place(binding: &Binding, step: &Step) -> Place {
-    match binding {
-        Binding::Input(i) => Place::Slot(step.inputs[*i].slot),
-        Binding::Output(i) => Place::Slot(step.outputs[*i].slot),
-        Binding::Scratch(i) => Place::Scratch(*i),
-        Binding::Table(table) => Place::Table(table.clone()),
-    }
 }
 
 /// A host tensor as the device stores it.

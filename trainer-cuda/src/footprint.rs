@@ -1,8 +1,12 @@
 //! How much memory a plan takes on a device: known from the plan alone, without a device.
 
-use crate::kernels;
-use crate::lower::{Lowering, Precision};
+use crate::lower::{Precision, Products};
+use crate::pending::Pending;
 use golf_core::plan::{Plan, SlotKind};
+use std::collections::HashSet;
+
+/// Bytes that a library works in, once per device: what NVIDIA recommends for Hopper.
+pub(crate) const WORKSPACE: usize = 32 << 20;
 
 /// Bytes of buffers by use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,12 +17,12 @@ pub struct Footprint {
     pub inputs: u64,
     /// Values between steps.
     pub values: u64,
-    /// Scratch memory inside steps.
+    /// Scratch memory inside steps, operands in bf16 among it, and what a library works in.
     pub scratch: u64,
 }
 
 impl Footprint {
-    /// Footprint of `plan` with products of this precision.
+    /// Footprint of `plan` with products of this precision; those in bf16 by a library, which takes more than our kernels.
     pub fn of(plan: &Plan, precision: Precision) -> Footprint {
         let mut footprint = Footprint::default();
         for slot in &plan.slots {
@@ -29,13 +33,13 @@ impl Footprint {
                 SlotKind::Scratch => footprint.values += bytes,
             }
         }
-        let mut scratch = Vec::new();
-        for step in &plan.steps {
-            let mut lowering = Lowering::new(step, precision);
-            kernels::lower(&step.op, &mut lowering);
-            largest_of_each(&mut scratch, &lowering.scratch);
+        let products = Products::Library { refused: HashSet::new() };
+        let pending = Pending::of(plan, precision, &products, false);
+        footprint.scratch =
+            pending.scratch.iter().chain(&pending.rounded).map(|&words| 4 * words as u64).sum();
+        if !pending.rounded.is_empty() {
+            footprint.scratch += WORKSPACE as u64;
         }
-        footprint.scratch = scratch.iter().map(|&words| 4 * words as u64).sum();
         footprint
     }
 
@@ -43,12 +47,6 @@ impl Footprint {
     pub fn total(&self) -> u64 {
         self.states + self.inputs + self.values + self.scratch
     }
-}
-
-/// Scratch buffers are shared by all steps, each as large as its largest user.
-pub(crate) fn largest_of_each(shared: &mut Vec<usize>, step: &[usize]) {
-    shared.resize(shared.len().max(step.len()), 0);
-    shared.iter_mut().zip(step).for_each(|(shared, &words)| *shared = words.max(*shared));
 }
 
 #[cfg(test)]

@@ -4,9 +4,13 @@
 //! |---|---|
 //! | `kernel`, `lower` | a CUDA function as data; a step of a plan as launches of functions. No GPU needed |
 //! | `kernels/` | one `.cu` and one lowering per op, `shared/` headers, and the one match over all ops |
-//! | `exec`, `tables` | a plan's buffers, launches and results on a device |
+//! | `gemm` | a product as a library takes it: column-major, in bf16 |
+//! | `pending` | all launches of a plan, and where each binding lies |
+//! | `exec`, `tables` | a plan's buffers, launches and results on a device; constant tables |
+//! | `products` | who forms which product: a library, once compared with our own kernel, or that |
 //! | `driver` | what a device is: memory, kernels, launches in order |
-//! | `device`, `nvrtc`, `cache` | the driver of a real GPU, found at run time; its compiler, and what that made before |
+//! | `device`, `cublaslt`, `nvrtc`, `library`, `staging`, `cache` | the driver of a real GPU, its product library and its compiler, all found at run time; what the compiler made before |
+//! | `ranks`, `nccl` | states summed between devices, and NVIDIA's library that does it |
 //! | `emulate` | a driver for the host's C++ compiler: results without a GPU, for tests (feature `emulate`) |
 //! | `footprint` | memory of a plan, known without a device |
 //!
@@ -17,31 +21,45 @@
 #![deny(unsafe_code)]
 
 mod cache;
+mod cublaslt;
 mod device;
 mod driver;
 #[cfg(feature = "emulate")]
 mod emulate;
 mod exec;
 mod footprint;
+mod gemm;
 mod kernel;
 pub mod kernels;
+mod library;
 mod lower;
+mod nccl;
 mod nvrtc;
+mod pending;
+mod products;
+mod ranks;
+mod staging;
 mod tables;
 
+pub use cublaslt::version as cublaslt_version;
 pub use device::{Buffer, Device, DeviceError, DeviceInfo, devices};
 pub use driver::Driver;
 #[cfg(feature = "emulate")]
-pub use emulate::{Compiled, Emulator, EmulatorError, Memory, Order};
+pub use emulate::{Compiled, Emulator, EmulatorError, Fidelity, Memory, Order, Recording};
 pub use footprint::Footprint;
+pub use gemm::{Columns, Gemm, Stored};
 pub use kernel::{ELEMENTS, HEADERS, Kernel, Param, Source};
-pub use lower::{Binding, Launch, Lowering, Precision, Table};
+pub use lower::{Binding, Launch, Lowering, Precision, Products, Table};
+pub use nccl::{Nccl, nccl_version};
 pub use nvrtc::{Compilation, Nvrtc, NvrtcError};
+pub use products::{ProductError, library_products};
+pub use ranks::{DeviceCollective, Link, Move};
 
 use exec::{Executable, Options, State, States, allocate, words_of};
 use golf_core::backend::{Backend, BackendError, ExecutableId, LocalFuture, check_inputs};
 use golf_core::plan::Plan;
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
+use products::Chosen;
 use tables::Tables;
 
 /// The backend: a device with its states and compiled plans.
@@ -50,6 +68,9 @@ pub struct Cuda<D: Driver = Device> {
     states: States<D::Buffer>,
     executables: Vec<Executable<D>>,
     tables: Tables<D::Buffer>,
+    /// Who forms which product in bf16.
+    chosen: Chosen<D::Product>,
+    notes: Vec<String>,
     options: Options,
 }
 
@@ -63,8 +84,15 @@ impl Cuda {
 impl<D: Driver> Cuda<D> {
     /// The backend over a driver.
     pub fn over(driver: D) -> Self {
-        let (states, executables, tables) = (States::new(), Vec::new(), Tables::default());
-        Self { driver, states, executables, tables, options: Options::default() }
+        Self {
+            driver,
+            states: States::new(),
+            executables: Vec::new(),
+            tables: Tables::default(),
+            chosen: Chosen::default(),
+            notes: Vec::new(),
+            options: Options::default(),
+        }
     }
 
     /// Fills results with NaN before every step and dead slots with NaN after, so that a kernel that leaves a result
@@ -78,6 +106,11 @@ impl<D: Driver> Cuda<D> {
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.options.precision = precision;
         self
+    }
+
+    /// The device.
+    pub fn driver(&self) -> &D {
+        &self.driver
     }
 
     /// Bytes of all buffers: states, plans, tables.
@@ -112,8 +145,9 @@ impl<D: Driver> Backend for Cuda<D> {
             for port in &plan.states {
                 self.state(&port.name, &port.operand.ty)?;
             }
-            let Cuda { driver, states, executables, tables, options } = self;
-            executables.push(Executable::new(driver, plan, states, tables, *options)?);
+            let Cuda { driver, states, executables, tables, chosen, notes, options } = self;
+            notes.extend(chosen.extend(driver, &plan, *options)?.iter().map(ToString::to_string));
+            executables.push(Executable::new(driver, plan, states, tables, chosen, *options)?);
             Ok(ExecutableId(executables.len() - 1))
         })
     }
@@ -133,10 +167,14 @@ impl<D: Driver> Backend for Cuda<D> {
     }
 
     fn submit(&mut self, executable: ExecutableId, inputs: &[(&str, &Tensor)]) -> Result<(), BackendError> {
-        let executable = &self.executables[executable.0];
+        let Cuda { driver, executables, notes, .. } = self;
+        let executable = &mut executables[executable.0];
         let inputs = check_inputs(&executable.plan, inputs)?;
-        executable.load(&mut self.driver, &inputs)?;
-        executable.run(&mut self.driver)
+        executable.load(driver, &inputs)?;
+        let refusal = executable.run(driver)?;
+        let plan = &executable.plan.name;
+        notes.extend(refusal.map(|reason| format!("plan `{plan}` is launched call by call: {reason}")));
+        Ok(())
     }
 
     fn read_output<'a>(
@@ -151,6 +189,10 @@ impl<D: Driver> Backend for Cuda<D> {
             let (buffer, ty) = executable.output(name).ok_or_else(unknown)?;
             Ok(tensor(ty, self.driver.read(buffer, ty.words())?))
         })
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 }
 

@@ -3,9 +3,11 @@
 //! Lowering is pure: it sees types, attributes and a precision, never a device. So which variant runs where can be tested, and
 //! printed, on a machine without a GPU.
 
-use crate::kernel::{ELEMENTS, Kernel, Param};
+use crate::gemm::Gemm;
+use crate::kernel::{ELEMENTS, Kernel, Param, Source};
 use golf_core::plan::Step;
 use golf_core::tensor::TensorType;
+use std::collections::HashSet;
 
 /// How products of matrices are formed; everything else is f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +19,31 @@ pub enum Precision {
     /// gradients, rounded to bf16, added up in f32.
     Bf16,
 }
+
+/// Who forms products in bf16.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Products {
+    /// Kernels of this crate.
+    #[default]
+    Own,
+    /// A library, but for some.
+    Library {
+        /// What kernels of this crate form all the same.
+        refused: HashSet<Gemm>,
+    },
+}
+
+impl Products {
+    /// Whether a library forms `gemm`.
+    pub fn takes(&self, gemm: &Gemm) -> bool {
+        match self {
+            Products::Own => false,
+            Products::Library { refused } => !refused.contains(gemm),
+        }
+    }
+}
+
+static OWN: Products = Products::Own;
 
 /// A constant table that the executor uploads once per device.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,15 +68,28 @@ pub enum Binding {
     Output(usize),
     /// Scratch buffer by index; lives for the step only.
     Scratch(usize),
+    /// Operand of a library's product in bf16 by index, written by one launch that rounds it.
+    Rounded(usize),
     /// Constant table.
     Table(Table),
 }
 
-/// A kernel over so many blocks.
+/// What stands for the kernel in launches of a library: a name, and a signature to check. Its scalar is the offset of the
+/// result in floats.
+static LIBRARY: Kernel = Kernel {
+    source: &Source { file: "cuBLASLt", text: "" },
+    entry: "cublaslt_bf16",
+    signature: "rrwu",
+    threads: 0,
+};
+
+/// A kernel over so many blocks, or a library's product.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The kernel.
     pub kernel: &'static Kernel,
+    /// The product, where a library forms it; the kernel then is a name.
+    pub gemm: Option<Gemm>,
     /// Its pointers in order.
     pub bindings: Vec<Binding>,
     /// Its scalars in order.
@@ -70,7 +110,13 @@ impl Launch {
             kernel.signature,
             bindings.len()
         );
-        Self { kernel, bindings, params, blocks }
+        Self { kernel, gemm: None, bindings, params, blocks }
+    }
+
+    /// The library's product `gemm` of bf16 operands `a` and `b` into `y`, floats from `offset` on.
+    pub fn library(gemm: Gemm, [a, b, y]: [Binding; 3], offset: usize) -> Self {
+        let launch = Self::new(&LIBRARY, vec![a, b, y], vec![offset.into()], 1);
+        Self { gemm: Some(gemm), ..launch }
     }
 }
 
@@ -79,16 +125,32 @@ pub struct Lowering<'a> {
     step: &'a Step,
     /// How products are formed.
     pub precision: Precision,
+    /// Who forms products in bf16.
+    pub products: &'a Products,
     /// Launches so far, in order.
     pub launches: Vec<Launch>,
     /// Words of every scratch buffer.
     pub scratch: Vec<usize>,
+    /// Words of every rounded operand.
+    pub rounded: Vec<usize>,
 }
 
 impl<'a> Lowering<'a> {
-    /// An empty lowering of `step`.
+    /// An empty lowering of `step`, all of it by kernels of this crate.
     pub fn new(step: &'a Step, precision: Precision) -> Self {
-        Self { step, precision, launches: Vec::new(), scratch: Vec::new() }
+        Self {
+            step,
+            precision,
+            products: &OWN,
+            launches: Vec::new(),
+            scratch: Vec::new(),
+            rounded: Vec::new(),
+        }
+    }
+
+    /// The same with products formed by others.
+    pub fn with_products(self, products: &'a Products) -> Self {
+        Self { products, ..self }
     }
 
     /// Number of operands.
@@ -116,6 +178,12 @@ impl<'a> Lowering<'a> {
     pub fn scratch(&mut self, words: usize) -> Binding {
         self.scratch.push(words);
         Binding::Scratch(self.scratch.len() - 1)
+    }
+
+    /// A buffer of `words` for an operand in bf16.
+    pub fn rounded(&mut self, words: usize) -> Binding {
+        self.rounded.push(words);
+        Binding::Rounded(self.rounded.len() - 1)
     }
 
     /// Appends a launch of `blocks` blocks.

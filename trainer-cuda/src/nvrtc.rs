@@ -6,10 +6,10 @@
 #![allow(unsafe_code)]
 
 use crate::kernel::{HEADERS, Source};
+use crate::library::{Unloadable, preload, searched};
 use cudarc::nvrtc::{result, sys};
-use libloading::Library;
 use std::ffi::{CString, c_char, c_int};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a kernel could not be compiled.
@@ -81,17 +81,13 @@ pub(crate) const OPTIONS: &[&str] = &[
 impl Nvrtc {
     /// Loads the library.
     pub fn load() -> Result<Self, NvrtcError> {
-        let folders = folders();
-        for folder in &folders {
-            // The compiler loads its built-ins by name, and some releases do not look beside themselves.
-            preload(folder, "libnvrtc-builtins.so")?;
-            preload(folder, "libnvrtc.so")?;
+        // The compiler loads its built-ins by name, and some releases do not look beside themselves.
+        for stem in ["libnvrtc-builtins.so", "libnvrtc.so"] {
+            preload(stem).map_err(|Unloadable { path, reason }| NvrtcError::Unloadable { path, reason })?;
         }
         // SAFETY: loading looks for a library and runs its initializers; NVIDIA's have no preconditions.
         if !unsafe { sys::is_culib_present() } {
-            let mut searched: Vec<String> = folders.iter().map(|f| format!("`{}`", f.display())).collect();
-            searched.push("the loader's path".to_owned());
-            return Err(NvrtcError::Missing { searched: searched.join(", ") });
+            return Err(NvrtcError::Missing { searched: searched() });
         }
         let (mut major, mut minor) = (0, 0);
         // SAFETY: the library is present, and both pointers are to live integers.
@@ -161,25 +157,4 @@ impl Drop for Program {
 
 fn check(call: &'static str, code: sys::nvrtcResult) -> Result<(), NvrtcError> {
     code.result().map_err(|error| NvrtcError::Call { call, reason: format!("{:?}", error.0) })
-}
-
-/// Folders that this machine's environment names, in order.
-fn folders() -> Vec<PathBuf> {
-    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let toolkit = given("CUDA_PATH").into_iter().flat_map(|path| [path.join("lib64"), path.join("lib")]);
-    given("GOLF_NVRTC").into_iter().chain(toolkit).collect()
-}
-
-/// Loads the file of `folder` whose name starts with `stem`, for good: a later look-up by name finds it.
-fn preload(folder: &Path, stem: &str) -> Result<(), NvrtcError> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    files.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(stem)));
-    files.sort();
-    let Some(path) = files.into_iter().next() else { return Ok(()) };
-    // SAFETY: as for any library that the loader would find by itself.
-    let library = unsafe { Library::new(&path) }
-        .map_err(|error| NvrtcError::Unloadable { path, reason: error.to_string() })?;
-    std::mem::forget(library);
-    Ok(())
 }

@@ -4,22 +4,22 @@
 //! configuration are checked in full before the first step. Where several ranks train together, every one of them runs this;
 //! rank 0 alone writes and prints.
 
+mod device;
 mod error;
+mod memory;
 mod output;
 mod role;
 pub(super) mod shards;
 mod signals;
 
 use crate::cmd::report;
-use crate::config::{self, Config, Given, Resolved, RunSettings};
-use crate::device::{Device, Target};
+use crate::config::{self, Config, Given, Resolved};
 use crate::exit::{Outcome, Status};
 use crate::flags::positive;
 use crate::ranks::{Patience, supervisor};
 use clap::{Args, Parser};
+use device::Opened;
 pub use error::StartError;
-use golf_core::backend::Backend;
-use golf_core::collective::HostCollective;
 use golf_core::data::TokenStream;
 use golf_core::tokenizer::Tokenizer;
 use golf_core::train::metrics::{Event, Sink};
@@ -102,6 +102,9 @@ struct Shortcuts {
     /// auto, cpu, reference, wgpu[:N] or cuda[:N]
     #[arg(long)]
     device: Option<String>,
+    /// Products of matrices in f32, or in bf16 with sums in f32 (CUDA only)
+    #[arg(long, value_name = "f32|bf16")]
+    precision: Option<String>,
     /// Threads; 0 is all cores
     #[arg(long)]
     threads: Option<String>,
@@ -120,6 +123,7 @@ impl Shortcuts {
             ("--resume", "run.resume", &self.resume),
             ("--checkpoint-every", "run.checkpoint_every", &self.checkpoint_every),
             ("--device", "run.device", &self.device),
+            ("--precision", "recipe.precision", &self.precision),
             ("--threads", "run.threads", &self.threads),
         ];
         let given = pairs.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value.clone()?)));
@@ -153,7 +157,7 @@ fn train(args: &TrainArgs, resolved: &Resolved, mut part: Option<&mut Part>) -> 
     let Config { run, model, recipe } = &resolved.config;
     let first = part.as_ref().is_none_or(|part| part.rank == 0);
     let tokenizer = tokenizer_of(&resolved.config)?;
-    let mut backend = open_backend(run, part.as_deref())?;
+    let mut device = Opened::new(run, recipe.precision, part.as_deref())?;
     let (train, validation) = open_data(&resolved.config, tokenizer.as_ref())?;
     let reduction = reduction(&run.reduction)?;
     let out = output_folder(resolved);
@@ -185,12 +189,14 @@ fn train(args: &TrainArgs, resolved: &Resolved, mut part: Option<&mut Part>) -> 
     let mut silent = |_: &Event| ();
     let sink: &mut dyn Sink = output.as_mut().map_or(&mut silent, |output| output);
     let outcome = pollster::block_on(async {
-        let Some(part) = &mut part else { return session::run(backend.as_mut(), job, sink).await };
-        let mut ranks = HostCollective::new(backend.as_mut(), &mut part.transport);
-        session::run_on_ranks(&mut ranks, reduction, job, sink).await
+        match &mut part {
+            None => session::run(device.backend(), job, sink).await,
+            Some(part) => device.run_on_ranks(part, reduction, job, sink).await,
+        }
     });
     output.iter_mut().for_each(Output::close);
     drop(lock);
+    let outcome = outcome.map_err(|error| memory::explained(error, &resolved.config));
     Ok(match outcome? {
         // Without a signal of its own, a rank stops because another has one.
         session::Outcome::Interrupted => Status::Interrupted(signals.received().unwrap_or(SIGTERM as u8)),
@@ -246,18 +252,6 @@ fn tokenizer_of(Config { run, model, .. }: &Config) -> Result<Option<Tokenizer>,
         return Err(StartError::Vocabulary { path, got, vocab });
     }
     Ok(Some(tokenizer))
-}
-
-/// The device; ranks that share a machine share its cores.
-fn open_backend(run: &RunSettings, part: Option<&Part>) -> Result<Box<dyn Backend>, Box<dyn Error>> {
-    let device: Device = run.device.parse().map_err(StartError::Device)?;
-    let shared = part.and_then(|part| part.local_size).filter(|ranks| *ranks > 1);
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = match run.threads {
-        0 => shared.map(|ranks| (cores() / ranks).max(1)),
-        threads => Some(threads),
-    };
-    Ok(Target { threads, ..Target::from(device) }.open()?)
 }
 
 fn patience(seconds: f64) -> Result<Patience, StartError> {

@@ -69,6 +69,7 @@ pub const SETTINGS: &[Setting] = &[
     row("recipe.train_seq_len",              &["TRAIN_SEQ_LEN"],                 "tokens of a row"),
     row("recipe.grad_accum_steps",           &["GRAD_ACCUM_STEPS"],              "takes from the token stream per step"),
     row("recipe.micro_batch_rows",           &["MICRO_BATCH_ROWS"],              "rows at a time; 0 chooses by memory"),
+    row("recipe.precision",                  &[],                                "products: f32, or bf16 with sums in f32 (CUDA only)"),
     row("recipe.token_lr",                   &["TIED_EMBED_LR", "TOKEN_LR"],     "rate of the token embedding"),
     row("recipe.matrix_lr",                  &["MATRIX_LR"],                     "rate of matrices (Muon)"),
     row("recipe.scalar_lr",                  &["SCALAR_LR"],                     "rate of gains, gates, scales"),

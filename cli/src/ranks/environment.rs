@@ -93,6 +93,8 @@ pub struct Membership {
     pub rank: usize,
     /// Number of ranks.
     pub size: usize,
+    /// Its number on this machine, where the launcher says.
+    pub local_rank: Option<usize>,
     /// Ranks on this machine, where the launcher says.
     pub local_size: Option<usize>,
     /// Host of the rendezvous.
@@ -214,12 +216,13 @@ pub fn membership(
     if let Some(asked) = asked.filter(|_| !own) {
         return Err(EnvironmentError::AlreadyLaunched { asked, launcher: launcher.name, size });
     }
-    let local_size = launcher.local_size(variables)?;
+    let (local_rank, local_size) = (number(variables, launcher.local_rank)?, launcher.local_size(variables)?);
     let address = address(variables, launcher, size, local_size)?;
     Ok(Some(Membership {
         launcher: launcher.name,
         rank,
         size,
+        local_rank,
         local_size,
         address,
         port: port(variables)?,

@@ -90,6 +90,17 @@ pub enum QatRounding {
     Soft,
 }
 
+/// How a device that has the choice forms products of matrices; everything else is f32, whatever is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// In f32.
+    #[default]
+    F32,
+    /// Of operands rounded to bf16, added up in f32.
+    Bf16,
+}
+
 /// Order of scoring and adapting in test-time training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -131,6 +142,8 @@ pub struct Recipe {
     pub grad_accum_steps: usize,
     /// Rows of one run of the gradient plan; 0 chooses by memory. Changes only the order of sums.
     pub micro_batch_rows: usize,
+    /// How products are formed.
+    pub precision: Precision,
     /// Rate of token embedding and head.
     pub token_lr: f64,
     /// Rate of matrices.
@@ -240,6 +253,7 @@ impl Default for Recipe {
             train_seq_len: 1024,
             grad_accum_steps: 8,
             micro_batch_rows: 0,
+            precision: Precision::F32,
             token_lr: 0.05,
             matrix_lr: 0.04,
             scalar_lr: 0.04,

@@ -151,6 +151,7 @@ async fn run_here(
         origin,
         sink,
     };
+    run.tell_notes();
     run.resume(&mut job, found).await?;
     if !run.train(&mut job).await? {
         return Ok(Outcome::Interrupted);

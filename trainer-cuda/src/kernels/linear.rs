@@ -1,9 +1,10 @@
 //! Launches of `linear`, of the ops that finish a product in place of storing it, and of the products inside other ops.
 
-use super::warps;
+use super::{product_library, warps};
+use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param, Source};
 use crate::lower::Binding::{self, Input, Output};
-use crate::lower::{Lowering, Precision};
+use crate::lower::{Launch, Lowering, Precision};
 use golf_core::ops::{Linear, LinearActivation, LinearForm};
 use golf_core::quant::pack::row_words;
 use golf_core::tensor::TensorType;
@@ -121,13 +122,13 @@ pub(super) enum Finish {
 }
 
 /// A matrix in a bound buffer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Matrix {
-    binding: Binding,
+    pub binding: Binding,
     /// Floats before its first entry.
-    offset: usize,
+    pub offset: usize,
     /// Bits of a packed matrix, which starts its buffer.
-    bits: Option<u32>,
+    pub bits: Option<u32>,
 }
 
 impl Matrix {
@@ -170,47 +171,82 @@ impl Product {
         if self.b.bits.is_some() { [a_i, a_l, along_depth, 1 - along_depth] } else { [a_i, a_l, b_l, b_j] }
     }
 
-    /// Bits and words of a row of a packed right operand.
-    fn packing(&self) -> [usize; 2] {
-        let [_, cols, depth] = self.extents;
-        let columns = if self.form == LinearForm::Nt { depth } else { cols };
-        self.b.bits.map_or([0, 0], |bits| [bits as usize, row_words(bits, columns)])
+    /// The product as a library is asked for it.
+    pub fn gemm(&self) -> Gemm {
+        Gemm::new(self.form, self.extents, self.finish == Finish::Accumulate, self.y.offset)
     }
 
-    /// Appends its launch.
+    /// Columns of the right operand as it is stored, row by row.
+    pub fn columns(&self) -> usize {
+        let [_, cols, depth] = self.extents;
+        if self.form == LinearForm::Nt { depth } else { cols }
+    }
+
+    /// Bits and words of a row of a packed right operand.
+    pub fn packing(&self) -> [usize; 2] {
+        self.b.bits.map_or([0, 0], |bits| [bits as usize, row_words(bits, self.columns())])
+    }
+
+    /// Appends its launch, or those around a library's, or those of its parts.
     pub fn launch(self, low: &mut Lowering<'_>) {
         let [rows, cols, depth] = self.extents;
         let cut = Cut::of(low.precision, self.form, rows, cols);
-        let ([a_i, a_l, b_l, b_j], [bits, words]) = (self.strides(), self.packing());
-        let mut bindings = vec![self.a.binding, self.b.binding, self.y.binding];
-        let accumulate = usize::from(self.finish == Finish::Accumulate);
-        let (finish, slope) = match self.finish {
-            Finish::Store | Finish::Accumulate => (0, 0.0),
-            Finish::Activation(slope) => (1, slope),
-            Finish::AddScaled(stream, scale) => {
-                bindings.extend([stream, scale]);
-                (2, 0.0)
-            }
-        };
-        let kernel = &TABLE[cut as usize][usize::from(self.b.bits.is_some())][finish];
+        if cut != Cut::Tensor {
+            return low.launches.push(self.by(cut));
+        }
+        if low.products.takes(&self.gemm()) {
+            return product_library::launch(self, low);
+        }
         let [tiles, blocks] = cut.blocks(rows, cols);
-        let [a, b, y] = [self.a.offset, self.b.offset, self.y.offset];
-        let params = |accumulate, y| -> Vec<Param> {
-            let words = [rows, cols, depth, tiles, accumulate, a, b, y, a_i, a_l, b_l, b_j, bits, words];
-            words.into_iter().map(Param::from).chain([slope.into()]).collect()
-        };
         let [parts, each] = parts_of(blocks, depth);
-        if cut != Cut::Tensor || parts == 1 || finish != 0 || bits != 0 {
-            low.launch(kernel, bindings, params(accumulate, y), blocks);
-            return;
+        let plain = matches!(self.finish, Finish::Store | Finish::Accumulate) && self.b.bits.is_none();
+        if parts == 1 || !plain {
+            return low.launches.push(self.by(cut));
         }
         let results = rows * cols;
         let of_parts = low.scratch(parts * results);
         let of_part = [blocks, each].map(Param::from);
-        let into_parts = vec![bindings[0].clone(), bindings[1].clone(), of_parts.clone()];
-        low.launch(&PART, into_parts, [params(0, 0), of_part.to_vec()].concat(), parts * blocks);
-        let bindings = vec![of_parts, bindings[2].clone()];
+        let params = [self.params(tiles, 0, 0), of_part.to_vec()].concat();
+        let (y, accumulate) = (self.y.offset, self.accumulate());
+        low.launch(&PART, vec![self.a.binding, self.b.binding, of_parts.clone()], params, parts * blocks);
+        let bindings = vec![of_parts, self.y.binding];
         low.launch_elements(&SUM, bindings, results, &[parts, y, accumulate].map(Param::from));
+    }
+
+    /// Its launch on tensor cores as a whole, whatever its size.
+    pub fn on_tensor_cores(self) -> Launch {
+        self.by(Cut::Tensor)
+    }
+
+    fn by(self, cut: Cut) -> Launch {
+        let [rows, cols, _] = self.extents;
+        let [tiles, blocks] = cut.blocks(rows, cols);
+        let params = self.params(tiles, self.accumulate(), self.y.offset);
+        let mut bindings = vec![self.a.binding, self.b.binding, self.y.binding];
+        let finish = match self.finish {
+            Finish::Store | Finish::Accumulate => 0,
+            Finish::Activation(_) => 1,
+            Finish::AddScaled(stream, scale) => {
+                bindings.extend([stream, scale]);
+                2
+            }
+        };
+        let kernel = &TABLE[cut as usize][usize::from(self.b.bits.is_some())][finish];
+        Launch::new(kernel, bindings, params, blocks)
+    }
+
+    fn accumulate(&self) -> usize {
+        usize::from(self.finish == Finish::Accumulate)
+    }
+
+    /// Scalars of a kernel over rows of `tiles` tiles that writes, or adds, from float `y` of its result on.
+    fn params(&self, tiles: usize, accumulate: usize, y: usize) -> Vec<Param> {
+        let [rows, cols, depth] = self.extents;
+        let ([a_i, a_l, b_l, b_j], [bits, words]) = (self.strides(), self.packing());
+        let [a, b] = [self.a.offset, self.b.offset];
+        let words = [rows, cols, depth, tiles, accumulate, a, b, y, a_i, a_l, b_l, b_j, bits, words];
+        let slope = if let Finish::Activation(slope) = self.finish { slope } else { 0.0 };
+        words.into_iter().map(Param::from).chain([slope.into()]).collect()
     }
 }
 

@@ -25,6 +25,8 @@ mod leaky_relu_squared;
 mod linear;
 mod muon;
 mod newton_schulz;
+mod product_check;
+mod product_library;
 mod qk_norm_rope;
 mod residual_mix;
 mod rms_norm;
@@ -39,6 +41,8 @@ mod warps;
 mod xsa;
 
 pub(crate) use fill::fill;
+pub(crate) use product_check::{DIFFERENCES, largest_difference, noise, own_product};
+pub(crate) use product_library::{round, rounded_words, rounds};
 
 use crate::kernel::Kernel;
 use crate::lower::Lowering;
@@ -130,6 +134,8 @@ pub fn all() -> Vec<&'static Kernel> {
         leaky_relu_squared::KERNELS,
         muon::KERNELS,
         newton_schulz::KERNELS,
+        product_check::KERNELS,
+        product_library::KERNELS,
         qk_norm_rope::KERNELS,
         residual_mix::KERNELS,
         rms_norm::KERNELS,

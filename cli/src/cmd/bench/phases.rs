@@ -75,6 +75,7 @@ pub(super) fn measure(
             (extents.window.tokens(), Some(cost), steps(args, model, backend.as_mut(), plans, test)?)
         }
     };
+    backend.notes().iter().for_each(|note| eprintln!("note: {note}"));
     let (wall, n) = (median(&times.wall), tokens as f64);
     let rates: Vec<f64> = times.wall.iter().map(|seconds| n / seconds).collect();
     let threads = target.host_threads();

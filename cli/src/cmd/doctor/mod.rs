@@ -107,6 +107,10 @@ struct CudaRow {
     driver: Part,
     /// Version of the compiler of kernels.
     nvrtc: Part,
+    /// Version of the library of products in bf16; without it our own kernels form them.
+    cublaslt: Part,
+    /// Version of the library that sums states between GPUs; without it they go through the host.
+    nccl: Part,
 }
 
 #[derive(Serialize)]
@@ -174,7 +178,15 @@ fn cuda() -> (CudaRow, Vec<DeviceInfo>) {
         Err(error) => (Err(error), Vec::new()),
     };
     let nvrtc = Nvrtc::load().map(|nvrtc| nvrtc.version);
-    (CudaRow { driver: Part::of(driver), nvrtc: Part::of(nvrtc) }, gpus)
+    let cublaslt = golf_cuda::cublaslt_version();
+    let nccl = golf_cuda::nccl_version();
+    let row = CudaRow {
+        driver: Part::of(driver),
+        nvrtc: Part::of(nvrtc),
+        cublaslt: Part::of(cublaslt),
+        nccl: Part::of(nccl),
+    };
+    (row, gpus)
 }
 
 fn gpu_row(index: usize, info: DeviceInfo) -> GpuRow {

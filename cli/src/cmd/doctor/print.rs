@@ -19,6 +19,8 @@ pub(super) fn text(report: &Report) -> String {
     };
     text.push_str(&format!("CUDA driver: {}\n", part(&report.cuda.driver)));
     text.push_str(&format!("CUDA compiler (NVRTC): {}\n", part(&report.cuda.nvrtc)));
+    text.push_str(&format!("CUDA products in bf16 (cuBLASLt): {}\n", part(&report.cuda.cublaslt)));
+    text.push_str(&format!("CUDA collectives (NCCL): {}\n", part(&report.cuda.nccl)));
     report.hints.iter().for_each(|hint| text.push_str(&format!("{hint}\n")));
     text
 }

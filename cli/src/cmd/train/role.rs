@@ -37,6 +37,8 @@ pub struct Part {
     pub signals: Signals,
     /// Number of this rank.
     pub rank: usize,
+    /// Number of this rank on its machine, where that is known.
+    pub local_rank: Option<usize>,
     /// Ranks on this machine, where that is known.
     pub local_size: Option<usize>,
 }
@@ -58,7 +60,8 @@ pub fn as_rank(member: &Membership, patience: Patience, train: impl FnOnce(&mut 
         lifeline::hold(std::io::stdin(), signals.relay());
     }
     let transport = join(member, patience).map_err(|error| failed(error.into()))?;
-    let mut part = Part { transport, signals, rank, local_size: member.local_size };
+    let (local_rank, local_size) = (member.local_rank, member.local_size);
+    let mut part = Part { transport, signals, rank, local_rank, local_size };
     let outcome = train(&mut part);
     match &outcome {
         Ok(_) => part.transport.finish(),

@@ -68,6 +68,12 @@ fn every_launcher_is_understood() {
 }
 
 #[test]
+fn a_rank_knows_its_number_on_its_machine_where_the_launcher_does() {
+    let local = |pairs: &str| member(pairs).unwrap().expect(pairs).local_rank;
+    assert_eq!([TORCHRUN, SLURM, "RANK=0 WORLD_SIZE=2 MASTER_ADDR=h"].map(local), [Some(1), Some(3), None]);
+}
+
+#[test]
 fn without_a_launcher_a_process_is_alone() {
     // A batch script has its allocation's numbers, and `salloc` too, but is no step.
     for pairs in

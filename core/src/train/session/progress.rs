@@ -91,6 +91,7 @@ impl Run<'_, '_> {
             let elapsed = ranks::from_first(self.trainer.collective(), "the clock", elapsed)?;
             let report = self.trainer.step(&mut job.train, elapsed).await?;
             self.report(&job.recipe, report);
+            self.tell_notes();
             if ranks::any(self.trainer.collective(), "interruption", (job.interrupted)())? {
                 self.save(job).await??;
                 self.clock.stop();
@@ -99,6 +100,14 @@ impl Run<'_, '_> {
                 return Ok(false);
             }
             self.maybe_save(job).await?;
+        }
+    }
+
+    /// What the backend has to say, such as that a library is not used.
+    pub fn tell_notes(&mut self) {
+        let step = self.trainer.progress().step;
+        for message in self.trainer.backend().notes() {
+            self.sink.event(&Event::Warning { step, message });
         }
     }
 

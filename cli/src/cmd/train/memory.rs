@@ -1,0 +1,156 @@
+//! What to do when a GPU's memory is too small for a run: the largest micro-batch that fits, by the plans' own calculus.
+
+use crate::config::Config;
+use crate::device::cuda_precision;
+use golf_core::backend::{BackendError, Room};
+use golf_core::graph::Graph;
+use golf_core::model::gpt::Window;
+use golf_core::model::graphs::{gradient_graph, score_graph};
+use golf_core::model::parameters;
+use golf_core::ops::OpError;
+use golf_core::optim::average_graph;
+use golf_core::plan::{Plan, PlanOptions};
+use golf_core::train::groups::{fake_quantized, optimizer};
+use golf_core::train::{Recipe, TrainError};
+use golf_cuda::Footprint;
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// A run that does not fit, and what would.
+#[derive(Debug, Error)]
+#[error("{source}\n{advice}")]
+struct TooLarge {
+    source: TrainError,
+    advice: Advice,
+}
+
+/// What would fit into `room` bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+enum Advice {
+    /// A smaller micro-batch.
+    #[error("hint: `--set micro_batch_rows={rows}` takes about {:.0} MB of {:.0} MB", mb(*bytes), mb(*room))]
+    Rows { rows: usize, bytes: u64, room: u64 },
+    /// Nothing.
+    #[error("hint: even one row takes about {:.0} MB of {:.0} MB: shorten `train_seq_len`", mb(*bytes), mb(*room))]
+    Nothing { bytes: u64, room: u64 },
+}
+
+fn mb(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// Part of the free memory that plans may take; the rest is for code, tables and the gaps between buffers. An estimate.
+const USABLE: f64 = 0.95;
+
+/// `error`, with advice where a GPU said that it has no memory left.
+pub(super) fn explained(error: TrainError, config: &Config) -> Box<dyn std::error::Error> {
+    let TrainError::Backend(BackendError::OutOfMemory { room: Some(Room { at_start, .. }), .. }) = &error
+    else {
+        return Box::new(error);
+    };
+    match advice(config, *at_start) {
+        Some(advice) => Box::new(TooLarge { source: error, advice }),
+        None => Box::new(error),
+    }
+}
+
+/// What fits into `room` bytes; `None` where not memory but something else is at fault.
+fn advice(config: &Config, room: u64) -> Option<Advice> {
+    let Recipe { train_seq_len, .. } = config.recipe;
+    let take = config.recipe.take_tokens() / train_seq_len;
+    let smaller = (1..config.recipe.rows()).rev().filter(|rows| take.is_multiple_of(*rows));
+    let mut bytes = taken(config, config.recipe.rows()).ok()?;
+    for rows in smaller {
+        bytes = taken(config, rows).ok()?;
+        if bytes as f64 <= USABLE * room as f64 {
+            return Some(Advice::Rows { rows, bytes, room });
+        }
+    }
+    Some(Advice::Nothing { bytes, room })
+}
+
+/// Bytes that a run takes with micro-batches of `rows`: its plans side by side, and their states once.
+fn taken(config: &Config, rows: usize) -> Result<u64, OpError> {
+    let Config { model, recipe, .. } = config;
+    let window = Window { rows, seq: recipe.train_seq_len };
+    let shapes: BTreeMap<_, _> = parameters(model).into_iter().map(|p| (p.name, p.shape)).collect();
+    let optimizer = optimizer(model, recipe);
+    let gradient = |weights| gradient_graph(model, &weights, window, &optimizer.parameters());
+    let mut graphs: Vec<Graph> = vec![
+        gradient(Default::default())?,
+        score_graph(model, &Default::default(), window)?,
+        optimizer.update_graph(&shapes)?,
+    ];
+    if recipe.qat != golf_core::train::recipe::Qat::Never {
+        graphs.push(gradient(fake_quantized(model, recipe))?);
+    }
+    if recipe.ema_enabled || recipe.swa_enabled {
+        graphs.push(average_graph(&shapes)?);
+    }
+    let mut states = BTreeMap::new();
+    let mut bytes = 0;
+    for graph in &graphs {
+        let plan = Plan::new("memory", graph, PlanOptions::default());
+        let footprint = Footprint::of(&plan, cuda_precision(recipe.precision));
+        bytes += footprint.total() - footprint.states;
+        states.extend(plan.states.iter().map(|port| (port.name.clone(), port.operand.ty.bytes() as u64)));
+    }
+    Ok(bytes + states.values().sum::<u64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Given, Resolved};
+
+    fn config() -> Config {
+        let given = Given { preset: Some("nano".to_owned()), ..Given::default() };
+        let mut config =
+            Resolved::new::<crate::config::ConfigError>(&given, |_| Ok(0)).expect("a preset").config;
+        let seq = config.recipe.train_seq_len;
+        config.recipe = Recipe {
+            grad_accum_steps: 1,
+            train_batch_tokens: 12 * seq,
+            micro_batch_rows: 12,
+            ..config.recipe
+        };
+        config
+    }
+
+    #[test]
+    fn the_largest_micro_batch_that_fits_is_named() {
+        let config = config();
+        let needs: Vec<u64> =
+            [1, 2, 3, 4, 6, 12].map(|rows| taken(&config, rows).expect("a valid model")).into();
+        assert!(needs.is_sorted_by(|a, b| a < b), "{needs:?}");
+        let room = |bytes: u64| (bytes as f64 / USABLE).ceil() as u64;
+        for (rows, bytes) in [(4, needs[3]), (6, needs[4]), (1, needs[0])] {
+            let room = room(bytes);
+            assert_eq!(advice(&config, room), Some(Advice::Rows { rows, bytes, room }));
+        }
+        // What does not divide a take is no choice.
+        assert_eq!(
+            advice(&config, room((needs[4] + needs[5]) / 2))
+                .map(|a| matches!(a, Advice::Rows { rows: 6, .. })),
+            Some(true)
+        );
+        let room = needs[0] / 2;
+        assert_eq!(advice(&config, room), Some(Advice::Nothing { bytes: needs[0], room }));
+    }
+
+    #[test]
+    fn only_a_gpu_that_says_how_much_there_was_is_explained() {
+        let error = |room| {
+            TrainError::Backend(BackendError::OutOfMemory {
+                backend: "b".into(),
+                what: "slot 3".into(),
+                room,
+            })
+        };
+        assert_eq!(explained(error(None), &config()).to_string().lines().count(), 2);
+        let room = Room { wanted: 5_000_000, free: 1_000_000, at_start: 2_000_000_000, total: 4_000_000_000 };
+        let text = explained(error(Some(room)), &config()).to_string();
+        let expected = "slot 3: wanted 5.0 MB, 1.0 MB of 4000.0 MB are free (2000.0 MB at the start)";
+        assert!(text.contains(expected) && text.contains("micro_batch_rows=6"), "{text}");
+    }
+}

@@ -1,0 +1,178 @@
+//! A product of matrices as a library takes it: column-major, operands in bf16, sums and result in f32. Plain data.
+//!
+//! A row-major matrix read column by column is its transpose, so the library is asked for `yᵀ = bᵀ·aᵀ`: its first operand is
+//! our right one. Invariant: [`Gemm::columns`] describes what lies in memory, and is the only place that knows this.
+
+use golf_core::ops::LinearForm;
+use std::fmt;
+
+/// A product; all that decides which algorithm a library takes for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Gemm {
+    /// Which operand is transposed, in the project's row-major words.
+    pub form: LinearForm,
+    /// Rows and columns of the result, and the depth of the sums.
+    pub extents: [usize; 3],
+    /// Whether the product is added to the result.
+    pub accumulate: bool,
+    /// Bytes of which the result's address is a multiple; operands start at multiples of [`Gemm::ALIGNED`].
+    pub alignment: usize,
+}
+
+/// A matrix in memory, column by column, without gaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Whether the product reads its transpose.
+    pub transposed: bool,
+    /// Entries of a column, which is also the distance between columns.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+}
+
+/// A product in column-major words: `d[m,n] = left[m,k]·right[k,n]`, each operand perhaps the transpose of what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// The first operand: our `b`.
+    pub left: Stored,
+    /// The second operand: our `a`.
+    pub right: Stored,
+    /// The result: our `y`.
+    pub result: Stored,
+}
+
+impl Gemm {
+    /// What every allocation of a device is a multiple of, in bytes.
+    pub const ALIGNED: usize = 256;
+
+    /// The product of `form` with `[rows, cols, depth]` into a result that starts `offset` floats into its buffer.
+    pub fn new(form: LinearForm, extents: [usize; 3], accumulate: bool, offset: usize) -> Self {
+        // The largest power of two in a non-zero offset of four-byte words.
+        let alignment = match offset {
+            0 => Self::ALIGNED,
+            _ => (4usize << offset.trailing_zeros()).min(Self::ALIGNED),
+        };
+        Self { form, extents, accumulate, alignment }
+    }
+
+    /// The same in column-major words.
+    pub fn columns(&self) -> Columns {
+        let [rows, cols, depth] = self.extents;
+        // Row-major `[r, c]` is column-major `[c, r]`.
+        let stored = |[r, c]: [usize; 2], transposed| Stored { transposed, rows: c, cols: r };
+        let (a, b) = match self.form {
+            LinearForm::Nt => (stored([rows, depth], false), stored([cols, depth], true)),
+            LinearForm::Nn => (stored([rows, depth], false), stored([depth, cols], false)),
+            LinearForm::Tn => (stored([depth, rows], true), stored([depth, cols], false)),
+        };
+        Columns { left: b, right: a, result: stored([rows, cols], false) }
+    }
+
+    /// Entries of the operands and of the result, in the project's order `a`, `b`, `y`.
+    pub fn entries(&self) -> [usize; 3] {
+        let [rows, cols, depth] = self.extents;
+        [rows * depth, depth * cols, rows * cols]
+    }
+}
+
+impl fmt::Display for Gemm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let form = match self.form {
+            LinearForm::Nt => "nt",
+            LinearForm::Nn => "nn",
+            LinearForm::Tn => "tn",
+        };
+        let [rows, cols, depth] = self.extents;
+        let sum = if self.accumulate { " added" } else { "" };
+        write!(f, "{form} {rows}x{cols}x{depth}{sum}")
+    }
+}
+
+/// The product by its column-major description, from bf16 entries: what the emulation has for a library, and what the
+/// description is tested by.
+#[cfg(any(test, feature = "emulate"))]
+pub(crate) fn interpret(
+    gemm: &Gemm,
+    left: &dyn Fn(usize) -> f32,
+    right: &dyn Fn(usize) -> f32,
+    d: &mut [f32],
+) {
+    let Columns { left: l, right: r, result } = gemm.columns();
+    let place = |stored: Stored, [i, j]: [usize; 2]| {
+        let [i, j] = if stored.transposed { [j, i] } else { [i, j] };
+        i + j * stored.rows
+    };
+    let depth = if l.transposed { l.rows } else { l.cols };
+    for j in 0..result.cols {
+        for i in 0..result.rows {
+            let products = (0..depth).map(|k| left(place(l, [i, k])) * right(place(r, [k, j])));
+            let sum: f32 = products.sum();
+            let at = &mut d[place(result, [i, j])];
+            *at = if gemm.accumulate { *at + sum } else { sum };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMS: [LinearForm; 3] = [LinearForm::Nt, LinearForm::Nn, LinearForm::Tn];
+
+    /// The row-major definition.
+    fn naive(form: LinearForm, [rows, cols, depth]: [usize; 3], a: &[f32], b: &[f32]) -> Vec<f32> {
+        let entry = |i: usize, j: usize| -> f32 {
+            let term = |l: usize| match form {
+                LinearForm::Nt => a[i * depth + l] * b[j * depth + l],
+                LinearForm::Nn => a[i * depth + l] * b[l * cols + j],
+                LinearForm::Tn => a[l * rows + i] * b[l * cols + j],
+            };
+            (0..depth).map(term).sum()
+        };
+        (0..rows * cols).map(|at| entry(at / cols, at % cols)).collect()
+    }
+
+    #[test]
+    fn the_column_major_product_is_ours_in_every_form() {
+        for form in FORMS {
+            for extents in [[3, 5, 7], [5, 3, 2], [1, 4, 6], [4, 1, 6], [2, 2, 1], [6, 6, 6]] {
+                for accumulate in [false, true] {
+                    let gemm = Gemm::new(form, extents, accumulate, 0);
+                    let [a, b, y] = gemm.entries();
+                    // Small integers, whose sums are exact in any order.
+                    let a: Vec<f32> = (0..a).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
+                    let b: Vec<f32> = (0..b).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
+                    let mut got: Vec<f32> = (0..y).map(|i| i as f32).collect();
+                    let before: Vec<f32> = got.iter().map(|y| if accumulate { *y } else { 0.0 }).collect();
+                    interpret(&gemm, &|i| b[i], &|i| a[i], &mut got);
+                    let product = naive(form, extents, &a, &b);
+                    let want: Vec<f32> = before.iter().zip(product).map(|(y, x)| y + x).collect();
+                    assert_eq!(got, want, "{gemm}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_description_of_a_layer_is_what_the_library_documents() {
+        // y[98304,1536] = x[98304,512]·w[1536,512]ᵀ: `w` and `x` are columns of 512, and the first one is transposed.
+        let columns = Gemm::new(LinearForm::Nt, [98_304, 1536, 512], false, 0).columns();
+        assert_eq!(columns.left, Stored { transposed: true, rows: 512, cols: 1536 });
+        assert_eq!(columns.right, Stored { transposed: false, rows: 512, cols: 98_304 });
+        assert_eq!(columns.result, Stored { transposed: false, rows: 1536, cols: 98_304 });
+    }
+
+    #[test]
+    fn an_offset_limits_what_the_library_may_assume_of_the_address() {
+        let alignment = |offset| Gemm::new(LinearForm::Nn, [8, 8, 8], false, offset).alignment;
+        assert_eq!([0, 1, 2, 6, 64, 640, 4096].map(alignment), [256, 4, 8, 8, 256, 256, 256]);
+    }
+
+    #[test]
+    fn a_product_is_printed_with_its_form_and_extents() {
+        assert_eq!(
+            Gemm::new(LinearForm::Tn, [512, 1536, 98_304], true, 0).to_string(),
+            "tn 512x1536x98304 added"
+        );
+    }
+}

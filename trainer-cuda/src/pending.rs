@@ -1,0 +1,230 @@
+//! All launches of a plan in order, and where the memory of each binding is: known without a device.
+//!
+//! Operands that a library takes in bf16 are kept in a few buffers for the whole plan: neighbouring products often share
+//! one (queries, keys and values read the same stream; both gradients of a layer read its output's), and it is rounded once.
+//!
+//! Invariant: a rounded operand is used only while what it was rounded from has not been written since.
+
+use crate::kernel::Param;
+use crate::kernels;
+use crate::lower::{Binding, Launch, Lowering, Precision, Products, Table};
+use golf_core::plan::{Plan, Step};
+
+/// Where a binding's memory is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Place {
+    Slot(usize),
+    Scratch(usize),
+    Rounded(usize),
+    Table(Table),
+}
+
+/// A plan's launches, and the buffers that its steps share.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub launches: Vec<(Launch, Vec<Place>)>,
+    /// Words of every scratch buffer.
+    pub scratch: Vec<usize>,
+    /// Words of every buffer of rounded operands.
+    pub rounded: Vec<usize>,
+}
+
+/// What poisons a buffer: a quiet NaN.
+const POISON: u32 = 0x7fc0_0000;
+
+impl Pending {
+    /// Those of `plan`; with `poison`, what no kernel may read is filled with NaN.
+    pub fn of(plan: &Plan, precision: Precision, products: &Products, poison: bool) -> Self {
+        let mut pending = Pending::default();
+        let mut kept = Kept::default();
+        for step in &plan.steps {
+            let mut lowering = Lowering::new(step, precision).with_products(products);
+            kernels::lower(&step.op, &mut lowering);
+            let Lowering { launches, scratch, rounded, .. } = lowering;
+            largest_of_each(&mut pending.scratch, &scratch);
+            if poison {
+                let pairs = step.op.def().in_place();
+                let fresh =
+                    step.outputs.iter().enumerate().filter(|(r, _)| pairs.iter().all(|(o, _)| o != r));
+                fresh.for_each(|(_, operand)| pending.fill(Place::Slot(operand.slot), operand.ty.words()));
+                scratch.iter().enumerate().for_each(|(i, &words)| pending.fill(Place::Scratch(i), words));
+            }
+            let mut held = vec![0; rounded.len()];
+            for launch in launches.into_iter().filter(|launch| launch.blocks > 0) {
+                if kernels::rounds(launch.kernel)
+                    && let Some(&Binding::Rounded(i)) = launch.bindings.get(1)
+                {
+                    let source = place(&launch.bindings[0], step, &held);
+                    let (index, fresh) =
+                        kept.hold(Rounding { source, params: launch.params.clone() }, rounded[i]);
+                    held[i] = index;
+                    if !fresh {
+                        continue;
+                    }
+                    if poison {
+                        pending.fill(Place::Rounded(index), rounded[i]);
+                    }
+                }
+                let places = launch.bindings.iter().map(|binding| place(binding, step, &held)).collect();
+                kept.forget_written(&launch, &places);
+                pending.launches.push((launch, places));
+            }
+            if poison {
+                for &slot in &step.frees {
+                    kept.forget(&Place::Slot(slot));
+                    pending.fill(Place::Slot(slot), plan.slots[slot].words);
+                }
+            }
+        }
+        pending.rounded = kept.buffers.into_iter().map(|buffer| buffer.words).collect();
+        pending
+    }
+
+    fn fill(&mut self, target: Place, words: usize) {
+        // Which binding it is does not matter: the place is given beside the launch.
+        let launch = kernels::fill(Binding::Output(0), words, POISON);
+        if launch.blocks > 0 {
+            self.launches.push((launch, vec![target]));
+        }
+    }
+}
+
+fn place(binding: &Binding, step: &Step, held: &[usize]) -> Place {
+    match binding {
+        Binding::Input(i) => Place::Slot(step.inputs[*i].slot),
+        Binding::Output(i) => Place::Slot(step.outputs[*i].slot),
+        Binding::Scratch(i) => Place::Scratch(*i),
+        Binding::Rounded(i) => Place::Rounded(held[*i]),
+        Binding::Table(table) => Place::Table(table.clone()),
+    }
+}
+
+/// Scratch buffers are shared by all steps, each as large as its largest user.
+fn largest_of_each(shared: &mut Vec<usize>, step: &[usize]) {
+    shared.resize(shared.len().max(step.len()), 0);
+    shared.iter_mut().zip(step).for_each(|(shared, &words)| *shared = words.max(*shared));
+}
+
+/// What a rounded operand was made of.
+#[derive(Clone, Debug, PartialEq)]
+struct Rounding {
+    source: Place,
+    params: Vec<Param>,
+}
+
+/// A buffer for rounded operands.
+#[derive(Debug, Default)]
+struct Buffer {
+    /// What it holds, while that is what its source holds.
+    holds: Option<Rounding>,
+    words: usize,
+    /// When it was last asked for.
+    used: usize,
+}
+
+/// Buffers for rounded operands: the two of a product, and two that later ones may share.
+const BUFFERS: usize = 4;
+
+/// The rounded operands at some point of a plan.
+#[derive(Debug, Default)]
+struct Kept {
+    buffers: Vec<Buffer>,
+    asked: usize,
+}
+
+impl Kept {
+    /// The buffer of `rounding`, of `words` words, and whether it has to be made there: the one that holds it, else the one
+    /// that was not asked for the longest.
+    fn hold(&mut self, rounding: Rounding, words: usize) -> (usize, bool) {
+        self.asked += 1;
+        let found = self.buffers.iter().position(|buffer| buffer.holds.as_ref() == Some(&rounding));
+        let index = found.unwrap_or_else(|| {
+            if self.buffers.len() < BUFFERS {
+                self.buffers.push(Buffer::default());
+                return self.buffers.len() - 1;
+            }
+            let oldest = (0..BUFFERS).min_by_key(|&index| self.buffers[index].used);
+            oldest.expect("there are buffers")
+        });
+        let buffer = &mut self.buffers[index];
+        *buffer = Buffer { holds: Some(rounding), words: buffer.words.max(words), used: self.asked };
+        (index, found.is_none())
+    }
+
+    fn forget_written(&mut self, launch: &Launch, places: &Vec<Place>) {
+        let written = launch.kernel.signature.bytes().zip(places).filter(|(letter, _)| *letter == b'w');
+        written.for_each(|(_, place)| self.forget(place));
+    }
+
+    /// What was rounded from `place` is no longer what is there.
+    fn forget(&mut self, place: &Place) {
+        let of_place = |buffer: &&mut Buffer| buffer.holds.as_ref().is_some_and(|held| held.source == *place);
+        self.buffers.iter_mut().filter(of_place).for_each(|buffer| buffer.holds = None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use golf_core::graph::Graph;
+    use golf_core::ops::{Add, Linear};
+    use golf_core::plan::PlanOptions;
+    use golf_core::tensor::TensorType;
+
+    /// Entries of the launches of a plan in which `x` meets three weights, and then another `x` does.
+    fn entries(products: &Products) -> (Vec<&'static str>, Pending) {
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32(&[64, 32]));
+        let weights = ["q", "k", "v"].map(|name| graph.input(name, TensorType::f32(&[32, 32])));
+        let mut push = |op: Linear, operands: &[_]| graph.push(op, operands).expect("the operands fit")[0];
+        let y = weights.map(|w| push(Linear::NT, &[x, w]));
+        let grad = push(Linear::TN, &[y[2], x]);
+        let sum = graph.push(Add, &[y[0], y[1]]).expect("the operands fit")[0];
+        let last = graph.push(Linear::NT, &[sum, grad]).expect("the operands fit")[0];
+        graph.output("last", last);
+        let plan = Plan::new("test", &graph, PlanOptions::default());
+        let pending = Pending::of(&plan, Precision::Bf16, products, false);
+        (pending.launches.iter().map(|(launch, _)| launch.kernel.entry).collect(), pending)
+    }
+
+    #[test]
+    fn an_operand_of_several_products_is_rounded_once() {
+        let (entries, pending) = entries(&Products::Library { refused: Default::default() });
+        let count = |entry| entries.iter().filter(|&&e| e == entry).count();
+        assert_eq!(count("cublaslt_bf16"), 5);
+        // x, three weights, the third result, the sum, the gradient.
+        assert_eq!(count("round_bf16_f32"), 7);
+        assert_eq!(pending.rounded.len(), BUFFERS);
+        assert!(pending.rounded.iter().all(|&words| words <= 64 * 32 / 2), "{:?}", pending.rounded);
+    }
+
+    #[test]
+    fn our_own_kernels_round_by_themselves() {
+        let (entries, pending) = entries(&Products::Own);
+        assert_eq!(entries.iter().filter(|&&e| e == "linear_bf16_f32").count(), 5);
+        assert!(pending.rounded.is_empty());
+    }
+
+    #[test]
+    fn what_was_written_since_is_rounded_again() {
+        let mut kept = Kept::default();
+        let rounding =
+            |slot| Rounding { source: Place::Slot(slot), params: vec![8usize.into(), 0usize.into()] };
+        assert_eq!(kept.hold(rounding(3), 4), (0, true));
+        assert_eq!(kept.hold(rounding(3), 4), (0, false));
+        kept.forget(&Place::Slot(3));
+        assert_eq!(kept.hold(rounding(4), 9), (1, true));
+        assert_eq!(kept.hold(rounding(3), 4), (2, true));
+        // The oldest makes way, never the other operand of a product.
+        assert_eq!([5, 6, 7].map(|slot| kept.hold(rounding(slot), 4).0), [3, 0, 1]);
+        assert_eq!(kept.buffers.iter().map(|buffer| buffer.words).collect::<Vec<_>>(), [4, 9, 4, 4]);
+    }
+
+    #[test]
+    fn buffers_of_steps_are_as_large_as_their_largest_user() {
+        let mut shared = vec![3];
+        largest_of_each(&mut shared, &[2, 5]);
+        largest_of_each(&mut shared, &[4]);
+        assert_eq!(shared, [4, 5]);
+    }
+}

@@ -1,0 +1,187 @@
+//! Which products a library forms: asked of the device once per shape, and believed only after a comparison with our own
+//! kernel on the device itself.
+//!
+//! Invariant: the choice depends on device, library and shape alone, so two runs form every product alike.
+
+use crate::driver::Driver;
+use crate::exec::Options;
+use crate::gemm::Gemm;
+use crate::kernels::{self, DIFFERENCES};
+use crate::lower::{Binding, Launch, Precision, Products};
+use crate::pending::Pending;
+use golf_core::backend::BackendError;
+use golf_core::plan::Plan;
+use std::collections::{HashMap, HashSet};
+use thiserror::Error;
+
+/// Why a library does not form a product. Our own kernel does it instead.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ProductError {
+    /// There is no library.
+    #[error(
+        "cuBLASLt (`libcublasLt`) is not used: {reason}\nhint: install the CUDA toolkit or the PyPI package `nvidia-cublas`, and name the library's folder in `GOLF_NVRTC`"
+    )]
+    Missing {
+        /// What was tried.
+        reason: String,
+    },
+    /// The library takes no such product.
+    #[error("cuBLASLt does not take the product `{gemm}`: {reason}")]
+    Refused {
+        /// The product.
+        gemm: Gemm,
+        /// What the library said.
+        reason: String,
+    },
+    /// The library's result is not ours.
+    #[error("cuBLASLt's product `{gemm}` is off by {error:e}: expected at most {bound:e}")]
+    Wrong {
+        /// The product.
+        gemm: Gemm,
+        /// Largest difference from our own.
+        error: f32,
+        /// Largest one allowed.
+        bound: f32,
+    },
+}
+
+/// What was chosen so far, for all plans of a device.
+pub(crate) struct Chosen<P> {
+    by_gemm: HashMap<Gemm, Result<P, ProductError>>,
+    products: Products,
+}
+
+impl<P> Default for Chosen<P> {
+    fn default() -> Self {
+        Self { by_gemm: HashMap::new(), products: Products::Own }
+    }
+}
+
+impl<P: Clone> Chosen<P> {
+    /// Chooses for every product of `plan` that has not been seen yet; the reasons of new refusals, each once.
+    pub fn extend<D: Driver<Product = P>>(
+        &mut self,
+        driver: &mut D,
+        plan: &Plan,
+        options: Options,
+    ) -> Result<Vec<ProductError>, BackendError> {
+        if options.precision == Precision::F32 {
+            return Ok(Vec::new());
+        }
+        let mut news = Vec::new();
+        for (gemm, _) in library_products(plan) {
+            if self.by_gemm.contains_key(&gemm) {
+                continue;
+            }
+            let choice = match driver.product(&gemm) {
+                Ok(product) => checked(driver, &gemm, product)?,
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = &choice {
+                let told = |known: &Result<P, ProductError>| known.as_ref().err() == Some(reason);
+                if !self.by_gemm.values().any(told) {
+                    news.push(reason.clone());
+                }
+            }
+            self.by_gemm.insert(gemm, choice);
+        }
+        let refused = self.by_gemm.iter().filter(|(_, choice)| choice.is_err()).map(|(gemm, _)| *gemm);
+        self.products = Products::Library { refused: refused.collect() };
+        Ok(news)
+    }
+
+    /// Who forms what.
+    pub fn products(&self) -> &Products {
+        &self.products
+    }
+
+    /// The library's way to form `gemm`, which [`Chosen::products`] says that it takes.
+    pub fn product(&self, gemm: &Gemm) -> P {
+        match self.by_gemm.get(gemm) {
+            Some(Ok(product)) => product.clone(),
+            _ => unreachable!("a plan's products are chosen before it is lowered"),
+        }
+    }
+}
+
+/// The products of `plan` that a library could form in bf16, in order of their first use, and how often each is.
+pub fn library_products(plan: &Plan) -> Vec<(Gemm, usize)> {
+    let all = Products::Library { refused: HashSet::new() };
+    let pending = Pending::of(plan, Precision::Bf16, &all, false);
+    let mut counted: Vec<(Gemm, usize)> = Vec::new();
+    for gemm in pending.launches.iter().filter_map(|(launch, _)| launch.gemm) {
+        match counted.iter_mut().find(|(known, _)| *known == gemm) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((gemm, 1)),
+        }
+    }
+    counted
+}
+
+/// Largest difference allowed for sums of `depth` products of numbers in [-1, 1): a fiftieth of what such sums typically are,
+/// √depth / 3. Orders of addition differ by far less; a wrong matrix differs by more than all of it.
+fn bound(depth: usize) -> f32 {
+    (depth as f32).sqrt() / 150.0
+}
+
+/// `product`, where the device forms it as our own kernel does.
+fn checked<D: Driver>(
+    driver: &mut D,
+    gemm: &Gemm,
+    product: D::Product,
+) -> Result<Result<D::Product, ProductError>, BackendError> {
+    if !driver.is_checked() {
+        return Ok(Ok(product));
+    }
+    let [_, _, depth] = gemm.extents;
+    let (error, bound) = match difference(driver, gemm, &product) {
+        Ok(error) => (error, bound(depth)),
+        // The comparison takes more memory than the plan; without one there is no belief.
+        Err(BackendError::OutOfMemory { what, .. }) => {
+            let reason = format!("no memory to compare it with our own: {what}");
+            return Ok(Err(ProductError::Refused { gemm: *gemm, reason }));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(if error <= bound { Ok(product) } else { Err(ProductError::Wrong { gemm: *gemm, error, bound }) })
+}
+
+/// Largest difference between the library's product and our own.
+fn difference<D: Driver>(driver: &mut D, gemm: &Gemm, product: &D::Product) -> Result<f32, BackendError> {
+    let entries = gemm.entries();
+    let what = format!("comparing the product `{gemm}`");
+    let mut buffers = Vec::new();
+    let [n_a, n_b, n_y] = entries;
+    let [r_a, r_b] = [n_a, n_b].map(kernels::rounded_words);
+    for words in [n_a, n_b, n_y, n_y, r_a, r_b, DIFFERENCES] {
+        buffers.push(driver.allocate(words, &what)?);
+    }
+    // Bindings are positions in `buffers` here.
+    let at = Binding::Scratch;
+    let [a, b, own, other, a_rounded, b_rounded, parts] = std::array::from_fn(at);
+    let before = [(a.clone(), n_a, 1), (b.clone(), n_b, 2), (own.clone(), n_y, 3), (other.clone(), n_y, 3)];
+    let mut launches: Vec<Launch> =
+        before.into_iter().map(|(y, n, seed)| kernels::noise(y, n, seed)).collect();
+    launches.push(kernels::round(a.clone(), n_a, 0, a_rounded));
+    launches.push(kernels::round(b.clone(), n_b, 0, b_rounded));
+    launches.push(kernels::own_product(gemm, [a, b, own.clone()]));
+    for launch in &launches {
+        run(driver, launch, &buffers)?;
+    }
+    driver.multiply(product, [&buffers[4], &buffers[5], &buffers[3]], 0)?;
+    run(driver, &kernels::largest_difference([own, other, parts], n_y), &buffers)?;
+    let parts = driver.read(&buffers[6], DIFFERENCES)?;
+    Ok(parts.into_iter().map(f32::from_bits).fold(0.0, f32::max))
+}
+
+/// Runs one launch whose bindings are positions in `buffers`.
+fn run<D: Driver>(driver: &mut D, launch: &Launch, buffers: &[D::Buffer]) -> Result<(), BackendError> {
+    let function = driver.function(launch.kernel)?;
+    let of = |binding: &Binding| match binding {
+        Binding::Scratch(i) => buffers[*i].clone(),
+        _ => unreachable!("a comparison binds its own buffers"),
+    };
+    let bound: Vec<D::Buffer> = launch.bindings.iter().map(of).collect();
+    driver.launch(&function, launch.kernel, launch.blocks, &bound, &launch.params)
+}
