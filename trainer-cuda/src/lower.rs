@@ -214,7 +214,7 @@ impl<'a> Lowering<'a> {
 mod tests {
     use super::*;
 
-    static SOURCE: crate::kernel::Source = crate::kernel::Source { file: "none.cu", text: "" };
+    static SOURCE: Source = Source { file: "none.cu", text: "" };
     static KERNEL: Kernel = Kernel { source: &SOURCE, entry: "none", signature: "rwuf", threads: ELEMENTS };
 
     fn launch(params: Vec<Param>) -> Launch {
