@@ -1,6 +1,6 @@
 //! The two precisions in which weights are quantized: `f32` for products, `f64` for the oracle.
 //!
-//! Invariant: every operation but `tanh` is one correctly rounded operation of the implementing type, fused only where
+//! Invariant: every operation but `tanh` and `exp` is one correctly rounded operation of the implementing type, fused only where
 //! [`Float::mul_add`] says so, so integers and scales are the same on every machine. It is not a numerics
 //! library: it holds what the quantizers use and nothing else.
 
@@ -37,6 +37,8 @@ pub trait Float:
     fn min(self, other: Self) -> Self;
     /// Hyperbolic tangent, within a few units in the last place: for soft rounding, which decides no integer.
     fn tanh(self) -> Self;
+    /// Exponential, likewise.
+    fn exp(self) -> Self;
     /// Total order, for sorting.
     fn total_cmp(&self, other: &Self) -> Ordering;
 
@@ -76,6 +78,9 @@ impl Float for f32 {
     fn tanh(self) -> Self {
         self.tanh()
     }
+    fn exp(self) -> Self {
+        self.exp()
+    }
     fn total_cmp(&self, other: &Self) -> Ordering {
         self.total_cmp(other)
     }
@@ -107,6 +112,9 @@ impl Float for f64 {
     }
     fn tanh(self) -> Self {
         self.tanh()
+    }
+    fn exp(self) -> Self {
+        self.exp()
     }
     fn total_cmp(&self, other: &Self) -> Ordering {
         self.total_cmp(other)

@@ -3,7 +3,7 @@
 //! `s_α(y) = ⌊y⌋ + ½ + ½·tanh(α·r)/tanh(α/2)` with `r = y - ⌊y⌋ - ½` (Agustsson and Theis 2020, arXiv:2006.09952); its
 //! sharpness `α` grows during training (PRs #589 and #606). Invariants: every integer is a fixed point, value and slope are
 //! continuous, and the slope averages 1 over a step. The grid is that of [`FakeQuantRule`], whose step counts as a constant
-//! in the slope. Unlike the grid, `tanh` is not correctly rounded, so bits may differ between machines.
+//! in the slope. Unlike the grid, `tanh` and `exp` are not correctly rounded, so bits may differ between machines.
 
 use super::fake::FakeQuantRule;
 use super::float::Float;
@@ -39,14 +39,16 @@ impl FakeQuantRule {
         assert_eq!(weights.len(), dweights.len(), "one gradient per weight goes out");
         let (mut scratch, cols) = (Vec::new(), cols.max(1));
         let half = T::from_f64(0.5);
-        let scale = sharpness * half / (sharpness * half).tanh();
+        let scale = sharpness * T::from_f64(2.0) / (sharpness * half).tanh();
+        let (one, twice) = (T::from_f64(1.0), sharpness * T::from_f64(-2.0));
         let rows = weights.chunks(cols).zip(dseen.chunks(cols)).zip(dweights.chunks_mut(cols));
         for ((row, dseen), out) in rows {
             let step = self.step(row, &mut scratch);
             for ((&weight, &dseen), value) in row.iter().zip(dseen).zip(out) {
                 let (_, offset) = self.parts(weight, step);
-                let t = (sharpness * offset).tanh();
-                *value = dseen * (scale * (T::from_f64(1.0) - t * t));
+                // 1 - tanh² without its cancellation: 4e/(1 + e)² with e = exp(-2|x|).
+                let e = (twice * offset.abs()).exp();
+                *value = dseen * (scale * (e / ((one + e) * (one + e))));
             }
         }
     }

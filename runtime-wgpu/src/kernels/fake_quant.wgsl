@@ -151,9 +151,10 @@ fn soft_quant_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let row = (params.base + group.x) * params.k;
     let step = step_of(row, lane);
     let alpha = sharpness[0];
-    let scale = 0.5 * alpha / tanh(0.5 * alpha);
+    let scale = 2.0 * alpha / tanh(0.5 * alpha);
     for (var j = lane; j < params.k; j += LANES) {
-        let t = tanh(alpha * soft_parts(w[row + j], step).y);
-        seen[row + j] = dseen[row + j] * (scale * (1.0 - t * t));
+        // 1 - tanh² without its cancellation.
+        let e = exp(-2.0 * alpha * abs(soft_parts(w[row + j], step).y));
+        seen[row + j] = dseen[row + j] * (scale * (e / ((1.0 + e) * (1.0 + e))));
     }
 }

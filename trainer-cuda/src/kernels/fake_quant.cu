@@ -103,10 +103,11 @@ extern "C" __global__ void __launch_bounds__(64)
     const float* row = w + blockIdx.x * p.k;
     const float step = step_of(row, tops, p);
     const float alpha = sharpness[0];
-    const float scale = 0.5f * alpha / tanhf(0.5f * alpha);
+    const float scale = 2.0f * alpha / tanhf(0.5f * alpha);
     for (u32 j = threadIdx.x; j < p.k; j += LANES) {
         float base;
-        const float t = tanhf(alpha * soft_offset(row[j], step, p, base));
-        dw[blockIdx.x * p.k + j] = dseen[blockIdx.x * p.k + j] * (scale * (1.0f - t * t));
+        // 1 - tanh² without its cancellation.
+        const float e = expf(-2.0f * alpha * fabsf(soft_offset(row[j], step, p, base)));
+        dw[blockIdx.x * p.k + j] = dseen[blockIdx.x * p.k + j] * (scale * (e / ((1.0f + e) * (1.0f + e))));
     }
 }

@@ -43,7 +43,7 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "NAME", default_value = "auto",
           value_parser = PossibleValuesParser::new(Family::ALL.map(Family::name)))]
     quantizer: String,
-    /// How integers are chosen: gptq compensates; both gptq and output_ratio need calibration.
+    /// How integers are chosen: gptq compensates, trellis does so in fewer bytes; they and output_ratio need calibration.
     #[arg(long, value_name = "NAME",
           value_parser = PossibleValuesParser::new(Method::ALL.map(Method::name)))]
     method: Option<String>,
