@@ -3,9 +3,11 @@
 //
 //   cargo build --release -p golf-cli && node scripts/bench.mjs [ROUNDS] > ../docs/bench/DATE-web.json
 //
-// Native and wasm runs alternate on the same artifact, text and batches; medians count. On the CPU a second is one of the process's
-// CPU time, so that others on the machine do not count; one untimed round lets the browser's compiler finish. The module is called
-// as the worker calls it, without the page around it. GOLF_BIN, CHROMIUM, ARTIFACT and TEXT name others than the usual ones.
+// Native and wasm runs alternate on the same artifact, text and batches; the ratio is the median of the rounds' ratios. On the CPU a
+// second is one of the process's CPU time, so that others on the machine count little; one untimed round lets the browser's compiler
+// finish. Every figure is the difference of a long run and a short one, which takes the start of a process, the loading of the
+// artifact and the compiling of plans out of both sides alike. The module is called as the worker calls it, without the page around
+// it. GOLF_BIN, CHROMIUM, ARTIFACT and TEXT name others than the usual ones.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -22,12 +24,13 @@ const BIN = process.env.GOLF_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(WW
 const ARTIFACT = process.env.ARTIFACT ?? join(WWW, "public/models/first-run.bin");
 const TEXT = process.env.TEXT ?? join(WWW, "src/samples/madison-1809.txt");
 
-/** Copies of the text, read as one: the start of a process then hardly counts. */
-const COPIES = 8;
+/** Copies of the text that a short run and a long one read. */
+const COPIES = [1, 13];
 /** What the façade puts in one batch. */
 const BATCH_TOKENS = 2048;
 const PROMPT = "Fellow citizens";
-const WRITTEN = 500;
+/** Tokens that a short run and a long one write. */
+const WRITTEN = [100, 900];
 /** A GPU in software is only there to be right: it gets less to do. */
 const SOFTWARE = { rounds: 3, textBytes: 250, written: 8 };
 
@@ -103,27 +106,34 @@ function scoreNatively(file) {
   return { bpb, tokens, seconds };
 }
 
-function writeNatively() {
-  return native("generate", "--prompt", PROMPT, "--temperature", "0", "--tokens", String(WRITTEN));
+function writeNatively(tokens) {
+  return native("generate", "--prompt", PROMPT, "--temperature", "0", "--tokens", String(tokens));
+}
+
+/** What the long run did beyond the short one, and how long that took; the rest is the long run's. */
+function beyond(short, long) {
+  return { ...long, tokens: long.tokens - short.tokens, seconds: long.seconds - short.seconds };
 }
 
 const rate = ({ tokens, seconds }) => tokens / seconds;
 
-function median(runs) {
-  const rates = runs.map(rate).sort((a, b) => a - b);
-  const middle = rates.length >> 1;
-  return rates.length % 2 === 1 ? rates[middle] : (rates[middle - 1] + rates[middle]) / 2;
+function median(numbers) {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 const digits = (number) => Number(number.toPrecision(4));
 
-/** Both sides of one comparison. */
+/** Both sides of one comparison, round by round. */
 function beside(wasm, native) {
+  const [here, there] = [wasm.map(rate), native.map(rate)];
+  const ratios = here.map((wasm, round) => wasm / there[round]);
   return {
-    wasm: digits(median(wasm)),
-    native_one_thread: digits(median(native)),
-    ratio: digits(median(wasm) / median(native)),
-    runs: { wasm: wasm.map(rate).map(digits), native_one_thread: native.map(rate).map(digits) },
+    wasm: digits(median(here)),
+    native_one_thread: digits(median(there)),
+    ratio: digits(median(ratios)),
+    runs: { wasm: here.map(digits), native_one_thread: there.map(digits), ratio: ratios.map(digits) },
   };
 }
 
@@ -146,18 +156,19 @@ async function onProcessor(page, run, args) {
   return { ...result, seconds: (await renderers()) - before };
 }
 
-async function onCpu(page, text, file) {
+async function onCpu(page, texts, files) {
   const start = await page.evaluate(open, "cpu");
-  const scoring = [text, Math.max(start.window, BATCH_TOKENS)];
-  const writing = [PROMPT, WRITTEN];
-  await page.evaluate(score, scoring);
-  await page.evaluate(write, writing);
+  const scoring = texts.map((text) => [text, Math.max(start.window, BATCH_TOKENS)]);
+  const writing = WRITTEN.map((tokens) => [PROMPT, tokens]);
+  await page.evaluate(score, scoring[0]);
+  await page.evaluate(write, writing[0]);
+  const both = async (run, [short, long]) => beyond(await run(short), await run(long));
   const runs = { score: [[], []], write: [[], []] };
   for (let round = 0; round < ROUNDS; round += 1) {
-    runs.score[1].push(scoreNatively(file));
-    runs.score[0].push(await onProcessor(page, score, scoring));
-    runs.write[1].push(writeNatively());
-    runs.write[0].push(await onProcessor(page, write, writing));
+    runs.score[1].push(await both(scoreNatively, files));
+    runs.score[0].push(await both((args) => onProcessor(page, score, args), scoring));
+    runs.write[1].push(await both(writeNatively, WRITTEN));
+    runs.write[0].push(await both((args) => onProcessor(page, write, args), writing));
   }
   const [[here], [there]] = runs.score;
   const same = runs.write[0][0].text === runs.write[1][0].text;
@@ -179,11 +190,12 @@ async function onWebgpu(page, text) {
     scored.push(await page.evaluate(score, [text.slice(0, SOFTWARE.textBytes), BATCH_TOKENS]));
     written.push(await page.evaluate(write, [PROMPT, SOFTWARE.written]));
   }
+  const middle = (runs) => digits(median(runs.slice(1).map(rate)));
   return {
     ...started(start),
     note: "SwiftShader, a GPU in software: says that the kernels run, not how fast a GPU is",
-    scored_tokens_per_second: digits(median(scored.slice(1))),
-    written_tokens_per_second: digits(median(written.slice(1))),
+    scored_tokens_per_second: middle(scored),
+    written_tokens_per_second: middle(written),
   };
 }
 
@@ -204,11 +216,12 @@ async function visit(run, ...args) {
 }
 
 const before = loadavg()[0];
-const text = readFileSync(TEXT, "utf8").repeat(COPIES);
+const text = readFileSync(TEXT, "utf8");
+const texts = COPIES.map((copies) => text.repeat(copies));
 const folder = mkdtempSync(join(tmpdir(), "golf-bench-"));
-const file = join(folder, "text.txt");
-writeFileSync(file, text);
-const { artifact, cpu } = await visit(onCpu, text, file);
+const files = texts.map((_, index) => join(folder, `${index}.txt`));
+files.forEach((file, index) => writeFileSync(file, texts[index]));
+const { artifact, cpu } = await visit(onCpu, texts, files);
 rmSync(folder, { recursive: true });
 const webgpu = await visit(onWebgpu, text);
 const module = readFileSync(join(WWW, "pkg/golf_wasm_bg.wasm"));
@@ -220,7 +233,8 @@ console.log(
       rounds: ROUNDS,
       module: { bytes: module.length, gzipped_bytes: gzipSync(module, { level: 9 }).length },
       artifact: { ...artifact, bytes: readFileSync(ARTIFACT).length },
-      text_bytes: Buffer.byteLength(text),
+      text_bytes: texts.map((text) => Buffer.byteLength(text)),
+      written_tokens: WRITTEN,
       cpu,
       webgpu,
     },

@@ -77,8 +77,12 @@ bind() {
 
 choose_route
 if [ "${1:-}" = --route ]; then exit; fi
+# As a cdylib alone: for a crate that is an rlib as well, cargo leaves the profile's `lto` out. So all code is generated here,
+# with a flag for all: LLVM's loop strength reduction writes addresses as sums that might wrap, which an engine computes one by
+# one, where it would otherwise put the offset into the instruction that loads.
 RUSTFLAGS="${RUSTFLAGS:-} -Ctarget-feature=+simd128" \
-  cargo build -p golf-wasm --profile wasm --target "$TARGET" "${build[@]}"
+  cargo rustc -p golf-wasm --lib --crate-type cdylib --profile wasm --target "$TARGET" "${build[@]}" -- \
+  -Cllvm-args=-disable-lsr
 
 out=www/pkg
 rm -rf "$out"

@@ -1,10 +1,12 @@
-//! Matrix products: the `gemm` crate, on wasm32 loops of our own, behind bounds-checked views; and cutting a large
+//! Matrix products: the `gemm-f32` crate, on wasm32 loops of our own, behind bounds-checked views; and cutting a large
 //! product into tiles.
 
 #[cfg(any(test, target_arch = "wasm32"))]
 mod blocked;
 
 use super::threads::Threads;
+#[cfg(target_arch = "wasm32")]
+use blocked::multiply;
 
 /// A matrix to read: element `(r, c)` is `data[r·row_stride + c·col_stride]`.
 #[derive(Clone, Copy)]
@@ -88,60 +90,43 @@ unsafe fn product_at(y: *mut f32, stride: usize, old: Old, factor: f32, a: View<
     assert!(a.cols > 0, "a product has at least one term");
     a.assert_inside();
     b.assert_inside();
-    let old_factor = if old == Old::Add { 1.0 } else { 0.0 };
     // SAFETY: the views were checked to end inside their data, the caller vouches for `y`, and strides of slices that
     // exist fit `isize`.
-    unsafe { multiply(y, stride, old_factor, factor, a, b) }
+    unsafe { multiply(y, stride, old, factor, a, b) }
 }
 
-/// `y = old_factor·y + factor·a·b`, where `old_factor` is 0 or 1; `y` is not read when it is 0.
+/// [`product_at`] by the crate, as `yᵀ = factor·bᵀ·aᵀ`: it prefers columns where we have rows. `y` is not read with
+/// [`Old::Drop`].
 ///
 /// # Safety
 /// As [`product_at`]; the views end inside their data.
 #[cfg(not(target_arch = "wasm32"))]
-unsafe fn multiply(y: *mut f32, stride: usize, old_factor: f32, factor: f32, a: View<'_>, b: View<'_>) {
+unsafe fn multiply(y: *mut f32, stride: usize, old: Old, factor: f32, a: View<'_>, b: View<'_>) {
+    let old_factor = if old == Old::Add { 1.0 } else { 0.0 };
     // SAFETY: by this function's own contract.
     unsafe {
-        gemm::gemm(
-            a.rows,
+        gemm_f32::gemm::f32::get_gemm_fn()(
             b.cols,
+            a.rows,
             a.cols,
             y,
-            1,
             stride as isize,
-            old_factor != 0.0,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
+            1,
+            old == Old::Add,
             b.data.as_ptr(),
-            b.col_stride as isize,
             b.row_stride as isize,
+            b.col_stride as isize,
+            a.data.as_ptr(),
+            a.row_stride as isize,
+            a.col_stride as isize,
             old_factor,
             factor,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
-}
-
-/// As above, without a crate: see [`blocked`].
-///
-/// # Safety
-/// As above.
-#[cfg(target_arch = "wasm32")]
-unsafe fn multiply(y: *mut f32, stride: usize, old_factor: f32, factor: f32, a: View<'_>, b: View<'_>) {
-    blocked::multiply(a, b, |row, col, is_first, part| {
-        // SAFETY: parts lie inside the result, which the caller vouches for, and only one exists at a time.
-        let y = unsafe { std::slice::from_raw_parts_mut(y.add(row * stride + col), part.len()) };
-        let drop = is_first && old_factor == 0.0;
-        let write = |y: &mut f32, part: &f32| *y = if drop { factor * part } else { *y + factor * part };
-        match (y.as_chunks_mut::<8>(), part.as_chunks::<8>()) {
-            (([y], []), ([part], [])) => y.iter_mut().zip(part).for_each(|(y, part)| write(y, part)),
-            _ => y.iter_mut().zip(part).for_each(|(y, part)| write(y, part)),
-        }
-    });
 }
 
 /// The start of a result that several threads write, each its own tile.

@@ -83,6 +83,11 @@ pub(super) fn max(x: &[f32]) -> f32 {
 /// Overwrites every `x` with `f(x)` and returns the sum of the new values.
 #[inline(always)]
 pub(super) fn map_sum(x: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
+    if cfg!(target_arch = "wasm32") {
+        // In two passes: sixteen narrow registers do not hold the partial sums beside what `f` needs.
+        x.iter_mut().for_each(|x| *x = f(*x));
+        return sum(x);
+    }
     let (x, rest) = x.as_chunks_mut::<LANES>();
     let mut lanes = [0.0; LANES];
     for x in x {
@@ -98,60 +103,98 @@ pub(super) fn map_sum(x: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
     tree(lanes, |a, b| a + b)
 }
 
+/// `Σ x`, in the order of [`map_sum`].
+#[inline(always)]
+fn sum(x: &[f32]) -> f32 {
+    let (x, rest) = x.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for x in x {
+        for i in 0..LANES {
+            lanes[i] += x[i];
+        }
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane += x);
+    tree(lanes, |a, b| a + b)
+}
+
 /// `y += factor·x`.
 #[inline(always)]
 pub(super) fn add_scaled(y: &mut [f32], factor: f32, x: &[f32]) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y = madd(factor, *x, *y));
 }
 
-/// Below this `e^x` is less than the smallest normal number, and given as 0.
-const EXP_UNDERFLOW: f32 = -87.336_54;
-/// ln 2 in two parts: the first has 11 significant bits, so that its multiples by exponents are exact.
-const LN2: [f32; 2] = [0.692_871_1, 2.760_868e-4];
-/// `(e^r - 1 - r)/r²` for `|r| ≤ ln2/2`, interpolated at Chebyshev nodes; `e^r` is then good to 1.1e-8.
-const EXP_SERIES: [f32; 5] = [0.5, 0.166_665_76, 0.041_666_552, 0.008_363_233, 0.001_392_625];
-
-/// `(n, e^r - 1)` with `x = n·ln2 + r`, for `|x|` below 100.
-#[inline(always)]
-fn exp_parts(x: f32) -> (i32, f32) {
-    // Adding 1.5·2²³ rounds to an integer, which then stands in the low bits.
-    let rounding = 12_582_912.0f32;
-    let shifted = madd(x, std::f32::consts::LOG2_E, rounding);
-    let n = shifted - rounding;
-    let r = madd(n, -LN2[1], madd(n, -LN2[0], x));
-    let [c0, c1, c2, c3, c4] = EXP_SERIES;
-    let series = madd(madd(madd(madd(c4, r, c3), r, c2), r, c1), r, c0);
-    let exponent = (shifted.to_bits() as i32).wrapping_sub(rounding.to_bits() as i32);
-    (exponent, madd(series * r, r, r))
+/// Exponentials, by the numbers that they are made of.
+#[derive(Clone, Copy)]
+pub(super) struct Exp {
+    /// Below this `e^x` is less than the smallest normal number, and given as 0.
+    underflow: f32,
+    log2_e: f32,
+    /// 1.5·2²³: adding it rounds to an integer, which then stands in the low bits.
+    rounding: f32,
+    /// What makes those bits a biased exponent.
+    bias: i32,
+    /// -ln 2 in two parts: the first has 11 significant bits, so that its multiples by exponents are exact.
+    ln2: [f32; 2],
+    /// `(e^r - 1 - r)/r²` for `|r| ≤ ln2/2`, interpolated at Chebyshev nodes; `e^r` is then good to 1.1e-8.
+    series: [f32; 5],
 }
 
-/// `2^n` for a normal result.
-#[inline(always)]
-fn power_of_two(n: i32) -> f32 {
-    f32::from_bits((n.wrapping_add(127) as u32) << 23)
+const ROUNDING: f32 = 12_582_912.0;
+const EXP: Exp = Exp {
+    underflow: -87.336_54,
+    log2_e: std::f32::consts::LOG2_E,
+    rounding: ROUNDING,
+    bias: 127 - ROUNDING.to_bits() as i32,
+    ln2: [-0.692_871_1, -2.760_868e-4],
+    series: [0.5, 0.166_665_76, 0.041_666_552, 0.008_363_233, 0.001_392_625],
+};
+
+impl Exp {
+    /// For a loop, made before it begins. On wasm32 its numbers are hidden from the compiler: of a constant an engine
+    /// makes a vector every time around, with four instructions, and a variable it keeps.
+    #[inline(always)]
+    pub(super) fn for_loop() -> Self {
+        if cfg!(target_arch = "wasm32") { std::hint::black_box(EXP) } else { EXP }
+    }
+
+    /// `(2^n, e^r - 1)` with `x = n·ln2 + r`, for `|x|` below 100.
+    #[inline(always)]
+    fn parts(&self, x: f32) -> (f32, f32) {
+        let shifted = madd(x, self.log2_e, self.rounding);
+        let n = shifted - self.rounding;
+        let r = madd(n, self.ln2[1], madd(n, self.ln2[0], x));
+        let [c0, c1, c2, c3, c4] = self.series;
+        let series = madd(madd(madd(madd(c4, r, c3), r, c2), r, c1), r, c0);
+        let exponent = (shifted.to_bits() as i32).wrapping_add(self.bias) as u32;
+        (f32::from_bits(exponent << 23), madd(series * r, r, r))
+    }
+
+    /// `e^x` for `x ≤ 0`, the softmax's case, with a relative error below 2e-7; 0 below -87.3, NaN for NaN. (Up to 88
+    /// it is as good, so a score that rounding put above its maximum does no harm.)
+    #[inline(always)]
+    pub(super) fn nonpositive(&self, x: f32) -> f32 {
+        let inside = if x < self.underflow { self.underflow } else { x };
+        let (scale, p) = self.parts(inside);
+        let y = madd(p, scale, scale);
+        if x < self.underflow { 0.0 } else { y }
+    }
+
+    /// `tanh x` with a relative error below 4e-7, as `t/(t+2)` for `t = e^{2|x|} - 1`, which does not cancel.
+    #[inline(always)]
+    pub(super) fn tanh(&self, x: f32) -> f32 {
+        // tanh 10 rounds to 1.
+        let twice = 2.0 * x.abs();
+        let twice = if twice > 20.0 { 20.0 } else { twice };
+        let (scale, p) = self.parts(twice);
+        let t = madd(p, scale, scale - 1.0);
+        (t / (t + 2.0)).copysign(x)
+    }
 }
 
-/// `e^x` for `x ≤ 0`, the softmax's case, with a relative error below 2e-7; 0 below -87.3, NaN for NaN. (Up to 88 it
-/// is as good, so a score that rounding put above its maximum does no harm.)
-#[inline(always)]
-pub(super) fn exp_nonpositive(x: f32) -> f32 {
-    let inside = if x < EXP_UNDERFLOW { EXP_UNDERFLOW } else { x };
-    let (n, p) = exp_parts(inside);
-    let scale = power_of_two(n);
-    let y = madd(p, scale, scale);
-    if x < EXP_UNDERFLOW { 0.0 } else { y }
-}
-
-/// `tanh x` with a relative error below 4e-7, as `t/(t+2)` for `t = e^{2|x|} - 1`, which does not cancel.
+/// [`Exp::tanh`].
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
-    // tanh 10 rounds to 1.
-    let twice = 2.0 * x.abs();
-    let twice = if twice > 20.0 { 20.0 } else { twice };
-    let (n, p) = exp_parts(twice);
-    let scale = power_of_two(n);
-    let t = madd(p, scale, scale - 1.0);
-    (t / (t + 2.0)).copysign(x)
+    EXP.tanh(x)
 }
 
 /// `1 - tanh² x` with a relative error below 1e-6, as `4(t+1)/(t+2)²` for the `t` of [`tanh`], which does not cancel.
@@ -160,8 +203,7 @@ pub(super) fn tanh_slope(x: f32) -> f32 {
     // Beyond 40 it is less than the smallest normal number.
     let twice = 2.0 * x.abs();
     let twice = if twice > 80.0 { 80.0 } else { twice };
-    let (n, p) = exp_parts(twice);
-    let scale = power_of_two(n);
+    let (scale, p) = EXP.parts(twice);
     let t = madd(p, scale, scale - 1.0);
     (4.0 / (t + 2.0)) * ((t + 1.0) / (t + 2.0))
 }
@@ -182,14 +224,14 @@ mod tests {
 
     #[test]
     fn exp_is_within_its_stated_error() {
-        assert!(worst(points(-1.0, 0.0), exp_nonpositive, f64::exp) < 2e-7);
-        assert!(worst(points(-87.3, 0.0), exp_nonpositive, f64::exp) < 2e-7);
+        assert!(worst(points(-1.0, 0.0), |x| EXP.nonpositive(x), f64::exp) < 2e-7);
+        assert!(worst(points(-87.3, 0.0), |x| EXP.nonpositive(x), f64::exp) < 2e-7);
     }
 
     #[test]
     fn exp_keeps_the_ends_and_nan() {
-        assert_eq!([0.0, -88.0, f32::NEG_INFINITY].map(exp_nonpositive), [1.0, 0.0, 0.0]);
-        assert!(exp_nonpositive(f32::NAN).is_nan());
+        assert_eq!([0.0, -88.0, f32::NEG_INFINITY].map(|x| EXP.nonpositive(x)), [1.0, 0.0, 0.0]);
+        assert!(EXP.nonpositive(f32::NAN).is_nan());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use crate::cpu::launch::Launch;
 use crate::cpu::product::{Old, View, ViewMut, product, transpose_tiled};
-use crate::cpu::simd::{exp_nonpositive, map_sum, max, vector};
+use crate::cpu::simd::{Exp, map_sum, max, vector};
 use crate::cpu::threads::with_scratch;
 use crate::ops::Attention;
 
@@ -146,6 +146,7 @@ fn soften(
     vector(
         #[inline(always)]
         || {
+            let exp = Exp::for_loop();
             for row in 0..rows {
                 let scores = &mut scores[row * keys..][..keys];
                 let visible = (block.first + row % block.len + 1 - from).min(keys);
@@ -157,10 +158,10 @@ fn soften(
                 let sum = map_sum(
                     scores,
                     #[inline(always)]
-                    |s| exp_nonpositive(s - new),
+                    |s| exp.nonpositive(s - new),
                 );
                 if new > old {
-                    let shrink = exp_nonpositive(old - new);
+                    let shrink = exp.nonpositive(old - new);
                     total[row] *= shrink;
                     sum_v[row * width..][..width].iter_mut().for_each(|y| *y *= shrink);
                 }

@@ -6,7 +6,7 @@
 use super::attention::{Block, Layout, gather};
 use crate::cpu::launch::Launch;
 use crate::cpu::product::{Old, View, ViewMut, product};
-use crate::cpu::simd::{add_scaled, dot, exp_nonpositive, map_sum, max, vector};
+use crate::cpu::simd::{Exp, add_scaled, dot, map_sum, max, vector};
 use crate::cpu::threads::with_scratch;
 use crate::ops::AttentionCached;
 
@@ -77,11 +77,11 @@ fn one_query(layout: &Layout, cache: &Cache<'_>, owner: usize, scores: &mut [f32
 /// Turns scores into the weights of their softmax.
 #[inline(always)]
 fn soften(scores: &mut [f32]) {
-    let top = max(scores);
+    let (exp, top) = (Exp::for_loop(), max(scores));
     let total = map_sum(
         scores,
         #[inline(always)]
-        |s| exp_nonpositive(s - top),
+        |s| exp.nonpositive(s - top),
     );
     let inverse = 1.0 / total;
     for s in scores {

@@ -7,7 +7,7 @@
 use crate::cpu::launch::Launch;
 use crate::cpu::product::{Old, View, ViewMut, product, transpose_tiled};
 use crate::cpu::rows::ROWS;
-use crate::cpu::simd::{dot, exp_nonpositive, vector};
+use crate::cpu::simd::{Exp, dot, vector};
 use crate::cpu::threads::{Threads, with_scratch};
 use crate::ops::AttentionGrad;
 
@@ -177,6 +177,7 @@ fn weigh(block: &Queries<'_>, from: usize, weights: &mut [f32], dscores: &mut [f
     vector(
         #[inline(always)]
         || {
+            let exp = Exp::for_loop();
             for row in 0..rows {
                 let (weights, dscores) =
                     (&mut weights[row * keys..][..keys], &mut dscores[row * keys..][..keys]);
@@ -184,7 +185,7 @@ fn weigh(block: &Queries<'_>, from: usize, weights: &mut [f32], dscores: &mut [f
                 weights[visible..].fill(f32::NEG_INFINITY);
                 let (lse, delta) = (block.lse[row], block.delta[row]);
                 for (weight, dscore) in weights.iter_mut().zip(dscores.iter_mut()) {
-                    *weight = exp_nonpositive(*weight - lse);
+                    *weight = exp.nonpositive(*weight - lse);
                     *dscore = *weight * (*dscore - delta);
                 }
             }

@@ -4,7 +4,7 @@
 
 use crate::cpu::launch::Launch;
 use crate::cpu::product::{Old, View, ViewMut, product, product_tiled, transpose_tiled};
-use crate::cpu::simd::{exp_nonpositive, madd, map_sum, max, tanh, vector};
+use crate::cpu::simd::{Exp, madd, map_sum, max, vector};
 use crate::cpu::threads::with_scratch;
 use crate::ops::{HeadCrossEntropy, HeadCrossEntropyGrad};
 
@@ -20,7 +20,10 @@ fn logits(z: &mut [f32], x: &[f32], embedding_t: View<'_>, [rows, d, v]: [usize;
     let (cap, inverse) = (cap as f32, (1.0 / cap) as f32);
     vector(
         #[inline(always)]
-        || z.iter_mut().for_each(|z| *z = cap * tanh(*z * inverse)),
+        || {
+            let exp = Exp::for_loop();
+            z.iter_mut().for_each(|z| *z = cap * exp.tanh(*z * inverse));
+        },
     );
 }
 
@@ -43,11 +46,11 @@ pub(in crate::cpu) fn run(op: &HeadCrossEntropy, mut launch: Launch<'_>) {
                 vector(
                     #[inline(always)]
                     || {
-                        let top = max(z);
+                        let (exp, top) = (Exp::for_loop(), max(z));
                         let total = map_sum(
                             z,
                             #[inline(always)]
-                            |z| exp_nonpositive(z - top),
+                            |z| exp.nonpositive(z - top),
                         );
                         lse[row] = top + total.ln();
                     },
@@ -65,7 +68,10 @@ fn towards_logits(z: &mut [f32], target: usize, lse: f32, dnll: f32, cap: f64) {
     let l = z[target];
     vector(
         #[inline(always)]
-        || z.iter_mut().for_each(|z| *z = exp_nonpositive(*z - lse) * dnll * slope(*z)),
+        || {
+            let exp = Exp::for_loop();
+            z.iter_mut().for_each(|z| *z = exp.nonpositive(*z - lse) * dnll * slope(*z));
+        },
     );
     z[target] -= dnll * slope(l);
 }
