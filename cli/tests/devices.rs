@@ -140,7 +140,7 @@ fn a_device_without_memory_left_is_an_error_that_names_what_did_not_fit() {
     command.args(["-r", "1", "--device", &format!("wgpu:{software}")]);
     let err = refusal(command, 1);
     assert!(err.contains("is out of memory: slot ") && err.contains("of plan `pr549 gradient`"), "{err}");
-    assert!(err.contains("hint: score fewer tokens at once"), "{err}");
+    assert!(err.contains("hint: take fewer tokens at once"), "{err}");
 }
 
 #[test]

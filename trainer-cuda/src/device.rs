@@ -1,9 +1,10 @@
-//! NVIDIA GPUs through the CUDA driver, which is found at run time: a machine without one is an error that says so.
+//! An NVIDIA GPU through the CUDA driver.
 
 #![allow(unsafe_code)]
 
 use crate::cache;
 use crate::cublaslt::{Addresses, CublasLt, Product};
+use crate::devices::{DeviceError, DeviceInfo, closed, context, info, reason, start};
 use crate::driver::Driver;
 use crate::footprint::WORKSPACE;
 use crate::gemm::Gemm;
@@ -20,96 +21,6 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::Arc;
-use thiserror::Error;
-
-/// Why a GPU could not be opened.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum DeviceError {
-    /// The driver's library is not there.
-    #[error("no CUDA driver (`libcuda`)\nhint: install NVIDIA's driver, or choose another device")]
-    NoDriver,
-    /// The driver is there and refuses to start.
-    #[error("the CUDA driver does not start: {reason}\nhint: `nvidia-smi` says what it sees")]
-    Refused {
-        /// What the driver said.
-        reason: String,
-    },
-    /// There is no such device.
-    #[error("no CUDA device {index}: the driver lists {count}")]
-    NoSuchDevice {
-        /// Number asked for.
-        index: usize,
-        /// How many there are.
-        count: usize,
-    },
-    /// A device did not open.
-    #[error("CUDA device {index} cannot be opened: {reason}")]
-    Closed {
-        /// Its number.
-        index: usize,
-        /// What the driver said.
-        reason: String,
-    },
-}
-
-/// What there is to know of a GPU without using it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// Its name.
-    pub name: String,
-    /// Compute capability.
-    pub compute: (i32, i32),
-    /// Bytes of memory.
-    pub memory: u64,
-}
-
-/// Version of the driver and its GPUs in the driver's order.
-pub fn devices() -> Result<((i32, i32), Vec<DeviceInfo>), DeviceError> {
-    let count = start()?;
-    let mut version = 0;
-    // SAFETY: the driver has started, and the pointer is to a live integer.
-    unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(|error| refused(&error))?;
-    let infos = (0..count).map(|index| info(&*context(index)?).map_err(|error| closed(index, &error)));
-    Ok(((version / 1000, version % 1000 / 10), infos.collect::<Result<_, DeviceError>>()?))
-}
-
-/// Starts the driver and counts the devices. Every other call into it panics where there is no library.
-fn start() -> Result<usize, DeviceError> {
-    // SAFETY: loading looks for a library and runs its initializers; NVIDIA's have no preconditions.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(DeviceError::NoDriver);
-    }
-    result::init().map_err(|error| refused(&error))?;
-    let count = result::device::get_count().map_err(|error| refused(&error))?;
-    Ok(usize::try_from(count).unwrap_or(0))
-}
-
-fn refused(error: &DriverError) -> DeviceError {
-    DeviceError::Refused { reason: reason(error) }
-}
-
-fn closed(index: usize, error: &DriverError) -> DeviceError {
-    DeviceError::Closed { index, reason: reason(error) }
-}
-
-fn context(index: usize) -> Result<Arc<CudaContext>, DeviceError> {
-    CudaContext::new(index).map_err(|error| closed(index, &error))
-}
-
-fn info(context: &CudaContext) -> Result<DeviceInfo, DriverError> {
-    let (name, compute) = (context.name()?, context.compute_capability()?);
-    Ok(DeviceInfo { name, compute, memory: context.total_mem()? as u64 })
-}
-
-/// What the driver calls an error, and what it says of it.
-fn reason(error: &DriverError) -> String {
-    let text =
-        |text: Result<&std::ffi::CStr, DriverError>| text.map(|t| t.to_string_lossy().into_owned()).ok();
-    let (name, meaning) = (text(error.error_name()), text(error.error_string()));
-    let code = || format!("code {}", error.0 as u32);
-    format!("{} ({})", name.unwrap_or_else(code), meaning.unwrap_or_else(|| "no description".to_owned()))
-}
 
 /// An open GPU: its context, one stream, and the modules loaded so far.
 pub struct Device {
@@ -354,6 +265,8 @@ impl Driver for Device {
         let scalars = scalars.iter_mut().map(|scalar| std::ptr::from_mut(scalar).cast::<c_void>());
         let mut arguments: Vec<*mut c_void> = pointers.chain(scalars).collect();
         let (grid, block) = ((blocks as u32, 1, 1), (kernel.threads as u32, 1, 1));
+        // A struct of scalars is one argument: the driver reads all of it from the place of its first word, behind which the
+        // others lie, and leaves the rest of the list alone.
         // SAFETY: the arguments are those of the kernel's signature, which `Launch::new` checks and the emulation
         // compares with the source; the driver copies them before the call returns; buffers are live, and freeing one
         // waits for the device.

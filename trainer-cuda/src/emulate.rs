@@ -6,39 +6,26 @@
 
 #![allow(unsafe_code)]
 
-use crate::cache;
+mod compile;
+mod memory;
+
 use crate::driver::Driver;
 use crate::gemm::{Gemm, interpret};
-use crate::kernel::{HEADERS, Kernel, Param, Source};
+use crate::kernel::{Kernel, Param};
 use crate::products::ProductError;
 use golf_core::backend::{BackendError, Room};
 use golf_core::ops::LinearForm;
 use libloading::Library;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use thiserror::Error;
 
-/// CUDA's language as C++.
-const LANGUAGE: &str = include_str!("emulate.h");
-
-/// The tensor cores' header is the one that holds instructions of a GPU; this stands in for it.
-const MATRICES: (&str, &str) = ("shared/mma.cuh", include_str!("emulate_mma.cuh"));
-
-/// Results are those of IEEE arithmetic in the order written.
-const FLAGS: &[&str] = &[
-    "-std=c++17",
-    "-O2",
-    "-fPIC",
-    "-shared",
-    "-ffp-contract=off",
-    "-fno-strict-aliasing",
-    "-U_FORTIFY_SOURCE",
-];
+pub use memory::Memory;
+use memory::Share;
 
 /// Why there is no emulation on this machine.
 #[derive(Debug, Error)]
@@ -123,38 +110,6 @@ pub struct Compiled {
     _library: Rc<Library>,
 }
 
-/// Emulated device memory between guards.
-#[derive(Clone)]
-pub struct Memory {
-    words: usize,
-    lines: Rc<[UnsafeCell<Line>]>,
-    /// Gives the bytes back with the last clone.
-    _share: Rc<Share>,
-}
-
-/// A part of the device's memory.
-struct Share {
-    bytes: u64,
-    used: Rc<Cell<u64>>,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.used.set(self.used.get() - self.bytes);
-    }
-}
-
-/// Sixteen bytes at their natural alignment, which vector loads of kernels need.
-#[repr(C, align(16))]
-#[derive(Clone, Copy)]
-struct Line([u32; 4]);
-
-/// Guards before and behind a buffer, in lines.
-const GUARD: usize = 16;
-
-/// What guards hold: a NaN.
-const UNTOUCHED: u32 = 0x7fc0_dead;
-
 /// Shared memory and the scheduler are static in a library, and libraries are shared by all emulators of a process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -234,67 +189,6 @@ impl Emulator {
         // SAFETY: as above.
         let launch = *unsafe { library.get(name.as_bytes()) }.map_err(missing)?;
         Ok(Compiled { launch, _library: library })
-    }
-
-    /// The library made of the kernel's file, which holds `kernels`.
-    fn library(&mut self, kernel: &Kernel, kernels: &[&Kernel]) -> Result<Rc<Library>, BackendError> {
-        if let Some(library) = self.libraries.get(kernel.source.file) {
-            return Ok(Rc::clone(library));
-        }
-        let path = self.built(kernel.source, kernels).map_err(|message| self.failed(kernel, message))?;
-        // SAFETY: the library was compiled from this crate's own text; its initializers only construct empty vectors.
-        let library =
-            unsafe { Library::new(&path) }.map_err(|error| self.failed(kernel, error.to_string()))?;
-        let library = Rc::new(library);
-        // Libraries of one process share what C++ calls unique: a name that one of them made is used by all, so none may go.
-        std::mem::forget(Rc::clone(&library));
-        self.libraries.insert(kernel.source.file, Rc::clone(&library));
-        Ok(library)
-    }
-
-    /// Path of the shared library of `source`, compiled unless the same was compiled before.
-    fn built(&self, source: &Source, kernels: &[&Kernel]) -> Result<PathBuf, String> {
-        let entries: String =
-            kernels.iter().map(|kernel| format!("GOLF_ENTRY({})\n", kernel.entry)).collect();
-        let options: Vec<&str> = [LANGUAGE, MATRICES.1, &self.version, &entries]
-            .into_iter()
-            .chain(FLAGS.iter().copied())
-            .collect();
-        let folder = cache::folder().map_err(|error| error.to_string())?;
-        let path = folder.join(format!("emulated-{}.so", source.digest(&options)));
-        if path.exists() {
-            return Ok(path);
-        }
-        let work = tempfile::tempdir_in(&folder).map_err(|error| error.to_string())?;
-        self.compile(source, &entries, work.path())?;
-        // A rename is atomic: nobody loads half a library.
-        std::fs::rename(work.path().join("made.so"), &path).map_err(|error| error.to_string())?;
-        Ok(path)
-    }
-
-    fn compile(&self, source: &Source, entries: &str, work: &Path) -> Result<(), String> {
-        let write = |name: &str, text: &str| {
-            let path = work.join(name);
-            let folder = path.parent().unwrap_or(work);
-            std::fs::create_dir_all(folder)
-                .and_then(|()| std::fs::write(&path, text))
-                .map_err(|e| e.to_string())
-        };
-        HEADERS.iter().try_for_each(|header| write(header.file, header.text))?;
-        write(MATRICES.0, MATRICES.1)?;
-        write("emulate.h", LANGUAGE)?;
-        write(source.file, &format!("{}\n{entries}", source.text))?;
-        let output = Command::new(&self.compiler)
-            .args(FLAGS)
-            .args(["-include", "emulate.h", "-I", ".", "-o", "made.so", "-x", "c++", source.file])
-            .current_dir(work)
-            .output()
-            .map_err(|error| error.to_string())?;
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        }
     }
 }
 
@@ -436,39 +330,5 @@ impl Driver for Emulator {
             }
         }
         Ok(())
-    }
-}
-
-impl Memory {
-    fn new(words: usize, share: Rc<Share>) -> Self {
-        let count = words.div_ceil(4) + 2 * GUARD;
-        let lines = (0..count).map(|_| UnsafeCell::new(Line([UNTOUCHED; 4]))).collect();
-        let memory = Self { words, lines, _share: share };
-        memory.with(|memory| memory.fill(0));
-        memory
-    }
-
-    /// The first word of the buffer.
-    fn pointer(&self) -> *mut u32 {
-        self.lines[GUARD].get().cast()
-    }
-
-    fn with<T>(&self, access: impl FnOnce(&mut [u32]) -> T) -> T {
-        // SAFETY: the lines from the guard on hold `words` words; kernels run inside `launch` only, the buffer does not
-        // leave its thread, and no two calls of this function are nested.
-        access(unsafe { std::slice::from_raw_parts_mut(self.pointer(), self.words) })
-    }
-
-    /// Whether nobody wrote before the buffer or behind it.
-    fn is_guarded(&self) -> bool {
-        let (before, behind) = (4 * GUARD, 4 * (self.lines.len() - GUARD));
-        // SAFETY: all lines are words; no kernel runs.
-        let all =
-            unsafe { std::slice::from_raw_parts(self.lines[0].get().cast::<u32>(), 4 * self.lines.len()) };
-        all[..before]
-            .iter()
-            .chain(&all[before + self.words..behind])
-            .chain(&all[behind..])
-            .all(|&w| w == UNTOUCHED)
     }
 }

@@ -9,7 +9,7 @@
 //! | `exec`, `tables` | a plan's buffers, launches and results on a device; constant tables |
 //! | `products` | who forms which product: a library, once compared with our own kernel, or that |
 //! | `driver` | what a device is: memory, kernels, launches in order |
-//! | `device`, `cublaslt`, `nvrtc`, `library`, `staging`, `cache` | the driver of a real GPU, its product library and its compiler, all found at run time; what the compiler made before |
+//! | `devices`, `device`, `cublaslt`, `nvrtc`, `library`, `staging`, `cache` | the driver of a real GPU, its product library and its compiler, all found at run time; what the compiler made before |
 //! | `ranks`, `nccl` | states summed between devices, and NVIDIA's library that does it |
 //! | `emulate` | a driver for the host's C++ compiler: results without a GPU, for tests (feature `emulate`) |
 //! | `footprint` | memory of a plan, known without a device |
@@ -23,6 +23,7 @@
 mod cache;
 mod cublaslt;
 mod device;
+mod devices;
 mod driver;
 #[cfg(feature = "emulate")]
 mod emulate;
@@ -42,7 +43,8 @@ mod staging;
 mod tables;
 
 pub use cublaslt::version as cublaslt_version;
-pub use device::{Buffer, Device, DeviceError, DeviceInfo, devices};
+pub use device::{Buffer, Device};
+pub use devices::{DeviceError, DeviceInfo, devices};
 pub use driver::Driver;
 #[cfg(feature = "emulate")]
 pub use emulate::{Compiled, Emulator, EmulatorError, Fidelity, Memory, Order, Recording};

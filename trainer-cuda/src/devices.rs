@@ -1,0 +1,97 @@
+//! Which NVIDIA GPUs there are, and why one cannot be opened. The driver is found at run time: a machine without one is an
+//! error that says so.
+
+#![allow(unsafe_code)]
+
+use cudarc::driver::{CudaContext, DriverError, result, sys};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why a GPU could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The driver's library is not there.
+    #[error("no CUDA driver (`libcuda`)\nhint: install NVIDIA's driver, or choose another device")]
+    NoDriver,
+    /// The driver is there and refuses to start.
+    #[error("the CUDA driver does not start: {reason}\nhint: `nvidia-smi` says what it sees")]
+    Refused {
+        /// What the driver said.
+        reason: String,
+    },
+    /// There is no such device.
+    #[error("no CUDA device {index}: the driver lists {count}")]
+    NoSuchDevice {
+        /// Number asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// A device did not open.
+    #[error("CUDA device {index} cannot be opened: {reason}")]
+    Closed {
+        /// Its number.
+        index: usize,
+        /// What the driver said.
+        reason: String,
+    },
+}
+
+/// What there is to know of a GPU without using it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Its name.
+    pub name: String,
+    /// Compute capability.
+    pub compute: (i32, i32),
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+/// Version of the driver and its GPUs in the driver's order.
+pub fn devices() -> Result<((i32, i32), Vec<DeviceInfo>), DeviceError> {
+    let count = start()?;
+    let mut version = 0;
+    // SAFETY: the driver has started, and the pointer is to a live integer.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(|error| refused(&error))?;
+    let infos = (0..count).map(|index| info(&*context(index)?).map_err(|error| closed(index, &error)));
+    Ok(((version / 1000, version % 1000 / 10), infos.collect::<Result<_, DeviceError>>()?))
+}
+
+/// Starts the driver and counts the devices. Every other call into it panics where there is no library.
+pub(crate) fn start() -> Result<usize, DeviceError> {
+    // SAFETY: loading looks for a library and runs its initializers; NVIDIA's have no preconditions.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(DeviceError::NoDriver);
+    }
+    result::init().map_err(|error| refused(&error))?;
+    let count = result::device::get_count().map_err(|error| refused(&error))?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+pub(crate) fn refused(error: &DriverError) -> DeviceError {
+    DeviceError::Refused { reason: reason(error) }
+}
+
+pub(crate) fn closed(index: usize, error: &DriverError) -> DeviceError {
+    DeviceError::Closed { index, reason: reason(error) }
+}
+
+pub(crate) fn context(index: usize) -> Result<Arc<CudaContext>, DeviceError> {
+    CudaContext::new(index).map_err(|error| closed(index, &error))
+}
+
+pub(crate) fn info(context: &CudaContext) -> Result<DeviceInfo, DriverError> {
+    let (name, compute) = (context.name()?, context.compute_capability()?);
+    Ok(DeviceInfo { name, compute, memory: context.total_mem()? as u64 })
+}
+
+/// What the driver calls an error, and what it says of it.
+pub(crate) fn reason(error: &DriverError) -> String {
+    let text =
+        |text: Result<&std::ffi::CStr, DriverError>| text.map(|t| t.to_string_lossy().into_owned()).ok();
+    let (name, meaning) = (text(error.error_name()), text(error.error_string()));
+    let code = || format!("code {}", error.0 as u32);
+    format!("{} ({})", name.unwrap_or_else(code), meaning.unwrap_or_else(|| "no description".to_owned()))
+}
