@@ -84,9 +84,12 @@ impl Executable {
         Ok(Executable { plan, slots, dispatches, saved, bytes })
     }
 
-    /// Gives its buffers back to the device, those of the states included.
+    /// Gives its own buffers back to the device now; states belong to all plans.
     pub fn destroy(self) {
-        self.slots.iter().chain(self.saved.iter().flatten()).for_each(wgpu::Buffer::destroy);
+        let slots = self.plan.slots.iter().zip(&self.slots);
+        let own =
+            slots.filter(|(slot, _)| !matches!(slot.kind, SlotKind::State(_))).map(|(_, buffer)| buffer);
+        own.chain(self.saved.iter().flatten()).for_each(wgpu::Buffer::destroy);
     }
 
     /// Writes the inputs into their slots.

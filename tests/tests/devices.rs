@@ -10,9 +10,10 @@ use golf_core::graph::Graph;
 use golf_core::model::gpt::{Weights, Window};
 use golf_core::model::graphs::{gradient_graph, score_graph};
 use golf_core::model::{ModelConfig, parameters};
-use golf_core::plan::{Fusion, PlanOptions};
+use golf_core::ops::Add;
+use golf_core::plan::{Fusion, Plan, PlanOptions};
 use golf_core::reference::Reference;
-use golf_core::tensor::Tensor;
+use golf_core::tensor::{Tensor, TensorType};
 use golf_tests::backends::{Candidate, available};
 use golf_tests::draw::Draw;
 use golf_tests::models::{VOCAB, random_weights, small_models};
@@ -62,6 +63,31 @@ fn two_runs_give_the_same_bits() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_released_plan_leaves_states_and_other_plans_as_they_were() {
+    for candidate in kinds() {
+        let mut device = fresh(candidate, true);
+        let mut adding = Graph::new();
+        let ty = TensorType::f32(&[3]);
+        let (sum, x) = (adding.state("sum", ty.clone()), adding.input("x", ty));
+        let new = adding.apply(Add, &[sum, x]).expect("equal shapes");
+        adding.assign(sum, new);
+        let mut compile = || wait(device.compile(Plan::new("add", &adding, PlanOptions::default())));
+        let [first, second] = [compile(), compile()].map(|plan| plan.expect("a small plan"));
+        let x = Tensor::f32(&[3], vec![1.0, 2.0, 3.0]);
+        for plan in [first, second] {
+            device.submit(plan, &[("x", &x)]).expect("it runs");
+        }
+        device.release(first);
+        device.submit(second, &[("x", &x)]).expect("it still runs");
+        let third = wait(device.compile(Plan::new("add", &adding, PlanOptions::default()))).expect("a plan");
+        assert!(![first, second].contains(&third), "{}: a handle is given once", candidate.name);
+        device.submit(third, &[("x", &x)]).expect("it runs");
+        let sum = wait(device.read_state("sum")).expect("the state").to_f32();
+        assert_eq!(sum, [4.0, 8.0, 12.0], "{}", candidate.name);
     }
 }
 

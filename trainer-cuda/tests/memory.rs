@@ -44,6 +44,21 @@ fn a_plan_takes_what_its_footprint_says_and_not_less() {
 }
 
 #[test]
+fn where_one_plan_fits_another_takes_its_place_once_it_is_released() {
+    let Some(taken) = compiled(plan(2), Precision::F32, u64::MAX) else { return };
+    let taken = taken.expect("memory is unlimited");
+    let emulator = Emulator::new(Order::Forwards).expect("it was there");
+    let mut cuda = Cuda::over(emulator.with_memory(taken + 4096));
+    let first = block_on(cuda.compile(plan(2))).expect("it fits");
+    let error = block_on(cuda.compile(plan(2))).expect_err("two do not fit");
+    assert!(matches!(error, BackendError::OutOfMemory { .. }), "{error}");
+    cuda.release(first);
+    let second = block_on(cuda.compile(plan(2))).expect("it fits where the first one was");
+    assert_ne!(first, second, "a handle is given once");
+    assert_eq!(cuda.buffer_bytes(), taken);
+}
+
+#[test]
 fn fewer_rows_take_less() {
     let totals = [1, 2, 4, 8].map(|rows| Footprint::of(&plan(rows), Precision::Bf16).total());
     assert!(totals.is_sorted_by(|a, b| a < b), "{totals:?}");
