@@ -143,7 +143,8 @@ pub struct Target {
     pub threads: Option<usize>,
     /// Fill what no kernel may read with NaN.
     pub poison: bool,
-    /// Seed of the roundings that the oracle adds to measure conditioning; other devices round by themselves.
+    /// Seed of the roundings that the oracle adds to measure conditioning, those of `precision`; other devices round by
+    /// themselves.
     pub noise: Option<u64>,
     /// Passes of the planner.
     pub plans: PlanOptions,
@@ -192,6 +193,7 @@ impl Target {
     pub fn check_precision(&self) -> Result<(), OpenError> {
         match (self.device, self.precision) {
             (Device::Cuda(_), _) | (_, Precision::F32) => Ok(()),
+            (Device::Reference, Precision::Bf16) if self.noise.is_some() => Ok(()),
             (device, Precision::Bf16) => Err(OpenError::Precision { device }),
         }
     }
@@ -213,6 +215,9 @@ impl Target {
             }
             Device::Cuda(index) => Box::new(self.cuda(index)?),
             Device::Reference => Box::new(match (self.noise, self.poison) {
+                (Some(seed), _) if self.precision == Precision::Bf16 => {
+                    Reference::with_noise(seed).with_bf16_products()
+                }
                 (Some(seed), _) => Reference::with_noise(seed),
                 (None, true) => Reference::with_poison(),
                 (None, false) => Reference::new(),

@@ -1,6 +1,7 @@
 //! How commands run and end: stable exit codes, errors on stderr with their causes, and a closed pipe on stdout ends them
 //! as it ends every Unix tool.
 
+use golf_core::compress::CompressError;
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -9,6 +10,9 @@ use {
     signal_hook::{consts::SIGPIPE, flag},
     std::sync::{Arc, atomic::AtomicBool},
 };
+
+/// Exit code for what does not fit a budget.
+const OVER_BUDGET: u8 = 4;
 
 /// What every command returns.
 pub type Outcome = Result<Status, Box<dyn Error>>;
@@ -20,16 +24,19 @@ pub enum Status {
     Done,
     /// The command ran, and what it checked does not hold.
     CheckFailed,
+    /// The command ran, and its file is larger than a budget allows.
+    OverBudget,
     /// The command stopped on a signal after saving its work.
     Interrupted(u8),
 }
 
 /// Runs a command; prints an error with its chain of causes and maps the outcome to the exit code: 0 done, 1 failed, 3 a
-/// check failed, 128 + signal when interrupted (usage errors are clap's 2).
+/// check failed, 4 over budget, 128 + signal when interrupted (usage errors are clap's 2).
 pub fn finish(command: impl FnOnce() -> Outcome) -> ExitCode {
     match end_on_closed_pipe().and_then(|()| command()) {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::CheckFailed) => ExitCode::from(3),
+        Ok(Status::OverBudget) => ExitCode::from(OVER_BUDGET),
         Ok(Status::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(error) => {
             eprintln!("error: {error}");
@@ -44,7 +51,10 @@ pub fn finish(command: impl FnOnce() -> Outcome) -> ExitCode {
                 }
                 cause = inner.source();
             }
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(CompressError::OutOfReach { .. }) => ExitCode::from(OVER_BUDGET),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -16,3 +16,4 @@ pub mod size;
 pub mod source;
 pub mod statistics;
 pub mod table;
+pub mod training;

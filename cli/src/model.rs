@@ -9,10 +9,11 @@ use golf_core::graph::Graph;
 use golf_core::model::gpt::{Weights, Window};
 use golf_core::model::graphs::{decode_graph, gradient_graph, score_graph};
 use golf_core::model::init::{Init, initialize};
-use golf_core::model::{ModelConfig, parameters, presets};
+use golf_core::model::{ModelConfig, parameters};
 use golf_core::ops::{HASH_HISTORY, OpError};
 use golf_core::quant::{ExportRecipe, Scales, Scheme, Storage, pack};
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
+use golf_core::train::{Preset, preset, presets};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thiserror::Error;
@@ -22,7 +23,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ModelError {
     /// Neither a preset nor a file.
-    #[error("no preset and no artifact `{got}`\nhint: presets are {}", presets::PRESETS.join(", "))]
+    #[error("no preset and no artifact `{got}`\nhint: presets are {}", presets::names().join(", "))]
     Unknown {
         /// What was given.
         got: String,
@@ -87,7 +88,7 @@ pub struct Model {
 impl Model {
     /// The preset or the artifact `name`; `bits` stores a preset's weights as [`ExportRecipe`] does.
     pub fn open(name: &str, bits: Option<ExportRecipe>) -> Result<Model, ModelError> {
-        if let Some(config) = presets::model(name) {
+        if let Some(Preset { model: config, .. }) = preset(name, false) {
             let dtypes = bits.map(|recipe| dtypes(&config, recipe)).unwrap_or_default();
             return Ok(Model { name: name.to_owned(), config, dtypes, stored: None });
         }

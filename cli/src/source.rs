@@ -116,7 +116,7 @@ impl FloatModel {
         let notes = provenance.notes.map_or(note.clone(), |older| format!("{note}; {older}"));
         model.frame.provenance = Some(Provenance { notes: Some(notes), ..provenance });
         if let Some(file) = tokenizer {
-            let tokenizer = tokenizer_of(file)?;
+            let tokenizer = load::tokenizer_in(file)?;
             let vocab = model.config.vocab;
             if tokenizer.len() > vocab {
                 return Err(LoadError::Vocabulary { pieces: tokenizer.len(), vocab }.into());
@@ -145,15 +145,6 @@ impl FloatModel {
         let compact = self.frame.tokenizer.as_deref()?;
         Tokenizer::from_compact(compact).ok()?.bos().map(|id| id as i32)
     }
-}
-
-/// The tokenizer in a SentencePiece model or in an artifact.
-fn tokenizer_of(path: &Path) -> Result<Tokenizer, LoadError> {
-    if !Artifact::begins(&load::read(path)?) {
-        return load::tokenizer_file(path);
-    }
-    let (artifact, _) = load::artifact(path)?;
-    Ok(load::tokenizer(path, &artifact, None, false)?.tokenizer)
 }
 
 fn file_name(path: &Path) -> String {

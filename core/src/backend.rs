@@ -7,6 +7,7 @@ use crate::plan::{Plan, Step};
 use crate::tensor::{Tensor, TensorType};
 use std::fmt;
 use std::future::Future;
+use std::ops::{Index, IndexMut};
 use std::pin::Pin;
 use thiserror::Error;
 
@@ -16,6 +17,55 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// Handle of a compiled plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExecutableId(pub usize);
+
+/// A backend's compiled plans, by handle.
+#[derive(Debug)]
+pub struct Executables<E>(Vec<Option<E>>);
+
+impl<E> Default for Executables<E> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<E> Executables<E> {
+    /// Keeps a plan. Handles are never given twice.
+    pub fn push(&mut self, executable: E) -> ExecutableId {
+        self.0.push(Some(executable));
+        ExecutableId(self.0.len() - 1)
+    }
+
+    /// Gives a plan up.
+    pub fn remove(&mut self, id: ExecutableId) -> Option<E> {
+        self.0[id.0].take()
+    }
+
+    /// Gives all plans up.
+    pub fn drain(&mut self) -> impl Iterator<Item = E> + '_ {
+        self.0.drain(..).flatten()
+    }
+
+    /// The plans that are left.
+    pub fn iter(&self) -> impl Iterator<Item = &E> {
+        self.0.iter().flatten()
+    }
+}
+
+const RELEASED: &str = "a plan is not used after its release";
+
+impl<E> Index<ExecutableId> for Executables<E> {
+    type Output = E;
+
+    fn index(&self, id: ExecutableId) -> &E {
+        self.0[id.0].as_ref().expect(RELEASED)
+    }
+}
+
+impl<E> IndexMut<ExecutableId> for Executables<E> {
+    fn index_mut(&mut self, id: ExecutableId) -> &mut E {
+        self.0[id.0].as_mut().expect(RELEASED)
+    }
+}
 
 /// What a device had when it had too little, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +240,9 @@ pub trait Backend {
 
     /// Compiles a plan, allocating (as zeros) states that do not exist yet.
     fn compile(&mut self, plan: Plan) -> LocalFuture<'_, Result<ExecutableId, BackendError>>;
+
+    /// Gives back the memory of a compiled plan, whose handle is void from now on; its states stay.
+    fn release(&mut self, executable: ExecutableId);
 
     /// Creates or overwrites a state.
     fn write_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), BackendError>;

@@ -27,6 +27,7 @@ pub mod import;
 pub mod model;
 pub mod ops;
 pub mod optim;
+mod parallel;
 pub mod plan;
 pub mod quant;
 pub mod reference;

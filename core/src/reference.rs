@@ -2,19 +2,22 @@
 
 mod noise;
 
-use crate::backend::{Backend, BackendError, ExecutableId, LocalFuture, check_inputs};
+use crate::backend::{Backend, BackendError, ExecutableId, Executables, LocalFuture, check_inputs};
+use crate::ops::Op;
 use crate::plan::{Plan, SlotKind};
 use crate::tensor::{DType, Data, Tensor, TensorType};
-use noise::Noise;
+use noise::{BF16, Noise, SINGLE};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The f64 interpreter.
 #[derive(Debug, Default)]
 pub struct Reference {
     states: BTreeMap<String, Tensor>,
-    plans: Vec<(Plan, BTreeMap<String, Tensor>)>,
+    plans: Executables<(Plan, BTreeMap<String, Tensor>)>,
     poison: bool,
     noise: Option<Noise>,
+    bf16_products: bool,
 }
 
 /// A tensor as the oracle computes it: floats in f64, everything else as it is.
@@ -30,6 +33,21 @@ fn zeros(ty: &TensorType) -> Tensor {
         DType::F32 => Tensor::f64(&ty.shape, vec![0.0; ty.numel()]),
         _ => Tensor::zeros(ty),
     }
+}
+
+/// Whether a device that works in bf16 rounds the operands of `op` to it: those of products on tensor cores.
+fn is_product(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Linear(_)
+            | Op::LinearActivation(_)
+            | Op::LinearAddScaled(_)
+            | Op::NewtonSchulz(_)
+            | Op::Attention(_)
+            | Op::AttentionGrad(_)
+            | Op::HeadCrossEntropy(_)
+            | Op::HeadCrossEntropyGrad(_)
+    )
 }
 
 impl Reference {
@@ -50,7 +68,13 @@ impl Reference {
         Self { noise: Some(Noise::new(seed)), ..Self::default() }
     }
 
-    fn run(&mut self, index: usize, inputs: &[&Tensor]) -> BTreeMap<String, Tensor> {
+    /// Measures a device that forms products in bf16: besides, what a product reads is off by one rounding to it, while
+    /// the number itself stays, as master weights do.
+    pub fn with_bf16_products(self) -> Self {
+        Self { bf16_products: true, ..self }
+    }
+
+    fn run(&mut self, index: ExecutableId, inputs: &[&Tensor]) -> BTreeMap<String, Tensor> {
         let plan = &self.plans[index].0;
         let mut slots: Vec<Option<Tensor>> = vec![None; plan.slots.len()];
         for (port, tensor) in plan.inputs.iter().zip(inputs) {
@@ -65,7 +89,10 @@ impl Reference {
                 read.sort_unstable();
                 read.dedup();
                 for slot in read {
-                    noise.add(slots[slot].as_mut().expect("the planner places a value before its readers"));
+                    noise.add(
+                        SINGLE,
+                        slots[slot].as_mut().expect("the planner places a value before its readers"),
+                    );
                 }
             }
             let pairs = step.op.def().in_place();
@@ -78,7 +105,12 @@ impl Reference {
             }
             let operand =
                 |slot: usize| slots[slot].as_ref().expect("the planner places a value before its readers");
-            let operands: Vec<&Tensor> = step.inputs.iter().map(|o| operand(o.slot)).collect();
+            let mut operands: Vec<Cow<'_, Tensor>> =
+                step.inputs.iter().map(|o| Cow::Borrowed(operand(o.slot))).collect();
+            if let Some(noise) = self.noise.as_mut().filter(|_| self.bf16_products && is_product(&step.op)) {
+                operands.iter_mut().for_each(|operand| noise.add(BF16, operand.to_mut()));
+            }
+            let operands: Vec<&Tensor> = operands.iter().map(AsRef::as_ref).collect();
             match self.noise {
                 Some(_) => step.op.def().eval_rounded(&operands, &mut outputs),
                 None => step.op.def().eval(&operands, &mut outputs),
@@ -116,8 +148,11 @@ impl Backend for Reference {
                 return Box::pin(std::future::ready(Err(BackendError::StateType { name, expected, got })));
             }
         }
-        self.plans.push((plan, BTreeMap::new()));
-        Box::pin(std::future::ready(Ok(ExecutableId(self.plans.len() - 1))))
+        Box::pin(std::future::ready(Ok(self.plans.push((plan, BTreeMap::new())))))
+    }
+
+    fn release(&mut self, executable: ExecutableId) {
+        self.plans.remove(executable);
     }
 
     fn write_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), BackendError> {
@@ -137,8 +172,8 @@ impl Backend for Reference {
     }
 
     fn submit(&mut self, executable: ExecutableId, inputs: &[(&str, &Tensor)]) -> Result<(), BackendError> {
-        let inputs = check_inputs(&self.plans[executable.0].0, inputs)?;
-        self.plans[executable.0].1 = self.run(executable.0, &inputs);
+        let inputs = check_inputs(&self.plans[executable].0, inputs)?;
+        self.plans[executable].1 = self.run(executable, &inputs);
         Ok(())
     }
 
@@ -147,7 +182,7 @@ impl Backend for Reference {
         executable: ExecutableId,
         name: &'a str,
     ) -> LocalFuture<'a, Result<Tensor, BackendError>> {
-        let (plan, outputs) = &self.plans[executable.0];
+        let (plan, outputs) = &self.plans[executable];
         let unknown = || BackendError::UnknownOutput { plan: plan.name.clone(), name: name.to_owned() };
         Box::pin(std::future::ready(outputs.get(name).cloned().ok_or_else(unknown)))
     }

@@ -32,7 +32,9 @@ pub use lower::{Binding, Capabilities, Launch, Lowering, Table};
 
 use device::Gpu;
 use exec::{Executable, States, allocate, words_of};
-use golf_core::backend::{Backend, BackendError, ExecutableId, LocalFuture, TraceEntry, check_inputs};
+use golf_core::backend::{
+    Backend, BackendError, ExecutableId, Executables, LocalFuture, TraceEntry, check_inputs,
+};
 use golf_core::plan::Plan;
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
 use pipelines::Pipelines;
@@ -50,7 +52,7 @@ struct State {
 pub struct Wgpu {
     gpu: Gpu,
     states: States,
-    executables: Vec<Executable>,
+    executables: Executables<Executable>,
     pipelines: Pipelines,
     tables: Tables,
     poison: bool,
@@ -62,7 +64,7 @@ impl Wgpu {
         Ok(Wgpu {
             gpu: Gpu::open(index).await?,
             states: States::new(),
-            executables: Vec::new(),
+            executables: Executables::default(),
             pipelines: Pipelines::default(),
             tables: Tables::default(),
             poison: false,
@@ -86,7 +88,7 @@ impl Wgpu {
     /// Forgets all states and plans; handles of plans are void from now on. What costs time to make again, the device,
     /// its pipelines and tables, stays. Memory is given back now and not when a browser collects its garbage.
     pub fn clear(&mut self) {
-        self.executables.drain(..).for_each(Executable::destroy);
+        self.executables.drain().for_each(Executable::destroy);
         std::mem::take(&mut self.states).into_values().for_each(|state| state.buffer.destroy());
     }
 
@@ -98,7 +100,7 @@ impl Wgpu {
         inputs: &[(&str, &Tensor)],
     ) -> Result<Option<Vec<TraceEntry>>, BackendError> {
         self.gpu.check()?;
-        let executable = &self.executables[executable.0];
+        let executable = &self.executables[executable];
         let inputs = check_inputs(&executable.plan, inputs)?;
         executable.load(&self.gpu, &inputs);
         run_traced(&self.gpu, executable).await
@@ -137,9 +139,12 @@ impl Backend for Wgpu {
                 self.state(&port.name, &port.operand.ty).await?;
             }
             let Wgpu { gpu, states, executables, pipelines, tables, poison } = self;
-            executables.push(Executable::new(gpu, plan, states, pipelines, tables, *poison).await?);
-            Ok(ExecutableId(executables.len() - 1))
+            Ok(executables.push(Executable::new(gpu, plan, states, pipelines, tables, *poison).await?))
         })
+    }
+
+    fn release(&mut self, executable: ExecutableId) {
+        self.executables.remove(executable).into_iter().for_each(Executable::destroy);
     }
 
     fn write_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), BackendError> {
@@ -168,7 +173,7 @@ impl Backend for Wgpu {
 
     fn submit(&mut self, executable: ExecutableId, inputs: &[(&str, &Tensor)]) -> Result<(), BackendError> {
         self.gpu.check()?;
-        let executable = &self.executables[executable.0];
+        let executable = &self.executables[executable];
         let inputs = check_inputs(&executable.plan, inputs)?;
         executable.load(&self.gpu, &inputs);
         executable.run(&self.gpu);
@@ -181,7 +186,7 @@ impl Backend for Wgpu {
         name: &'a str,
     ) -> LocalFuture<'a, Result<Tensor, BackendError>> {
         Box::pin(async move {
-            let executable = &self.executables[executable.0];
+            let executable = &self.executables[executable];
             let plan = &executable.plan.name;
             let unknown = || BackendError::UnknownOutput { plan: plan.clone(), name: name.to_owned() };
             let (buffer, ty) = executable.output(name).ok_or_else(unknown)?;

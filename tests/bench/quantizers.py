@@ -12,12 +12,15 @@ them. Calibration text is the model's own or training text, never held-out text.
     python3 tests/bench/quantizers.py --text corpus.txt --seeds 1 2 --set dim=192 --set hidden=576 --md table.md > result.json
 
 --artifact NAME=FILE=HELD_OUT adds a model: FILE is any artifact, whose stored weights count as float. Such a model has no training
-text here, so it is calibrated with its own. Trainings and rows that --work already holds are not repeated.
+text here, so it is calibrated with its own. Trainings and rows that --work already holds are not repeated; --jobs models are made and
+measured at once.
 """
 import argparse
+import concurrent.futures
 import hashlib
 import json
 import math
+import os
 import pathlib
 import statistics
 import subprocess
@@ -65,6 +68,7 @@ def train(args, kind, seed):
     out = args.work / f"{kind}-{seed}"
     if not (out / "artifact.bin").exists():
         command = [args.golf, "train", "--preset", "tiny", "--data", args.work / "first" / "shards", "--out", out, "--quiet"]
+        command += ["--threads", max(1, (os.cpu_count() or 1) // args.jobs)]
         common = [f"seed={seed}", f"iterations={args.steps}", "max_wallclock_seconds=0", "warmdown_iters=0", "warmdown_fraction=0.5"]
         for setting in common + [f"vocab={args.vocab}"] + args.set + KINDS[kind]:
             command += ["--set", setting]
@@ -74,7 +78,7 @@ def train(args, kind, seed):
 
 def chunks(args, artifact, held_out):
     """Nats and bytes of every chunk of held-out text."""
-    receipt = args.work / "receipt.json"
+    receipt = artifact.with_suffix(".json")
     command = [args.golf, "eval", artifact, "--text", held_out, "--targets", args.targets, "--ttt-chunk", args.chunk]
     call(command + ["--receipt", receipt, "--json", "--quiet"])
     return [(chunk["nll"], chunk["bytes"]) for chunk in json.loads(receipt.read_text())["chunks"]]
@@ -114,7 +118,8 @@ def measure(args, model, form):
     if cache.exists():
         return json.loads(cache.read_text())
     cache.parent.mkdir(exist_ok=True)
-    out, calib = args.work / "row.bin", "none" if method == "nearest" else model["calib"]
+    out = args.work / f"{model['name']}-{model['seed']}.bin"
+    calib = "none" if method == "nearest" else model["calib"]
     if form in EXPORTED:
         # The same values in single precision, with the tokenizer that the run's own file lacks.
         exported = source.parent / "artifact.bin"
@@ -141,11 +146,17 @@ def models(args):
         for kind in args.kinds:
             forms = FULL if kind == "float" and seed == args.seeds[0] and not args.quick else TAX
             forms = EXPORTED if kind.startswith("s585") else [BASE, *forms]
-            model = {"name": kind, "seed": seed, "source": train(args, kind, seed), "held_out": held_out, "trained": True}
+            model = {"name": kind, "seed": seed, "source": None, "held_out": held_out, "trained": True}
             yield model | {"calib": args.calib, "forms": forms}
     for name, file, text in (entry.split("=") for entry in args.artifact):
         model = {"name": name, "seed": 0, "source": pathlib.Path(file), "held_out": pathlib.Path(text), "trained": False}
         yield model | {"calib": "self", "forms": [BASE, *(TAX if args.quick else FULL)]}
+
+
+def measure_all(args, model):
+    """The rows of a model, which is trained first where it is ours."""
+    source = train(args, model["name"], model["seed"]) if model["trained"] else model["source"]
+    return [measure(args, model | {"source": source}, form) for form in model["forms"]]
 
 
 CODECS = ["zlib -9", "zstd -22", "xz -9e", "brotli -11", "mixer", "order 0"]
@@ -189,15 +200,17 @@ def main():
     parser.add_argument("--no-codecs", dest="codecs", action="store_false", help="leave the other codecs out")
     parser.add_argument("--targets", type=int, default=65536)
     parser.add_argument("--chunk", type=int, default=2048, help="targets of a chunk")
+    parser.add_argument("--jobs", type=int, default=1, help="models at once")
     parser.add_argument("--artifact", action="append", default=[], metavar="NAME=FILE=HELD_OUT")
     parser.add_argument("--md", type=pathlib.Path)
     args = parser.parse_args()
 
     args.work.mkdir(parents=True, exist_ok=True)
-    rows, bases = [], {}
-    for model in models(args):
-        for form in model["forms"]:
-            row = dict(measure(args, model, form))
+    rows, bases, every = [], {}, list(models(args))
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        measured = list(pool.map(lambda model: measure_all(args, model), every))
+    for model, own in zip(every, measured, strict=True):
+        for row in map(dict, own):
             scored = row.pop("chunks")
             base = bases.setdefault(model["seed"] if model["trained"] else model["name"], scored)
             row["bpb"] = bpb(scored)

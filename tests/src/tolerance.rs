@@ -26,14 +26,19 @@ pub fn compare(got: &Tensor, want: &Tensor, unit: f64, terms: usize, condition: 
         return if got.data() == want.data() { Ok(()) } else { Err("integers differ".to_owned()) };
     }
     let (got, want) = (got.to_f64(), want.f64s());
-    let rms = (want.iter().map(|x| x * x).sum::<f64>() / want.len().max(1) as f64).sqrt();
+    let squares: f64 = want.iter().filter(|x| x.is_finite()).map(|x| x * x).sum();
+    let rms = (squares / want.len().max(1) as f64).sqrt();
     let excess = |i: usize| {
-        let ratio =
-            (got[i] - want[i]).abs() / tolerance(unit, terms, condition, want[i], rms).max(f64::MIN_POSITIVE);
-        if got[i].is_nan() && !want[i].is_nan() { f64::INFINITY } else { ratio }
+        // What is not finite must be the same; NaN is NaN, whatever its bits.
+        if got[i] == want[i] || got[i].is_nan() && want[i].is_nan() {
+            return 0.0;
+        }
+        let allowed = tolerance(unit, terms, condition, want[i], rms).max(f64::MIN_POSITIVE);
+        let ratio = (got[i] - want[i]).abs() / allowed;
+        if ratio.is_nan() { f64::INFINITY } else { ratio }
     };
     let worst = (0..want.len()).max_by(|&a, &b| excess(a).total_cmp(&excess(b)));
-    match worst.filter(|&i| excess(i) > 1.0 || excess(i).is_nan()) {
+    match worst.filter(|&i| excess(i) > 1.0) {
         None => Ok(()),
         Some(i) => Err(format!(
             "entry {i}: expected {}, got {}: {:.2} times the tolerance",
@@ -59,5 +64,17 @@ mod tests {
         assert!(check(&[1.0, 0.100_01], &[1.0, 0.1]).is_err());
         assert!(check(&[1.0, f32::NAN], &[1.0, 0.1]).is_err());
         assert!(check(&[0.0, 1e-6], &[0.0, 0.0]).is_err());
+    }
+
+    #[test]
+    fn what_is_not_finite_must_be_the_same() {
+        let (nan, infinite) = (f64::NAN, f64::INFINITY);
+        assert_eq!(check(&[f32::NAN, f32::INFINITY], &[nan, infinite]), Ok(()));
+        for (got, want) in
+            [(1.0, nan), (f32::NAN, infinite), (f32::MAX, infinite), (f32::NEG_INFINITY, infinite)]
+        {
+            assert!(check(&[got, 0.5], &[want, 0.5]).is_err(), "{got} for {want}");
+        }
+        assert!(check(&[f32::INFINITY, 0.51], &[infinite, 0.5]).is_err());
     }
 }

@@ -193,6 +193,10 @@ impl Backend for Counting {
         self.backend.compile(plan)
     }
 
+    fn release(&mut self, executable: ExecutableId) {
+        self.backend.release(executable);
+    }
+
     fn write_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), BackendError> {
         self.backend.write_state(name, tensor)
     }

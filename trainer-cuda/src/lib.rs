@@ -58,7 +58,7 @@ pub use products::{ProductError, library_products};
 pub use ranks::{DeviceCollective, Link, Move};
 
 use exec::{Executable, Options, State, States, allocate, words_of};
-use golf_core::backend::{Backend, BackendError, ExecutableId, LocalFuture, check_inputs};
+use golf_core::backend::{Backend, BackendError, ExecutableId, Executables, LocalFuture, check_inputs};
 use golf_core::plan::Plan;
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
 use products::Chosen;
@@ -68,7 +68,7 @@ use tables::Tables;
 pub struct Cuda<D: Driver = Device> {
     driver: D,
     states: States<D::Buffer>,
-    executables: Vec<Executable<D>>,
+    executables: Executables<Executable<D>>,
     tables: Tables<D::Buffer>,
     /// Who forms which product in bf16.
     chosen: Chosen<D::Product>,
@@ -89,7 +89,7 @@ impl<D: Driver> Cuda<D> {
         Self {
             driver,
             states: States::new(),
-            executables: Vec::new(),
+            executables: Executables::default(),
             tables: Tables::default(),
             chosen: Chosen::default(),
             notes: Vec::new(),
@@ -149,9 +149,12 @@ impl<D: Driver> Backend for Cuda<D> {
             }
             let Cuda { driver, states, executables, tables, chosen, notes, options } = self;
             notes.extend(chosen.extend(driver, &plan, *options)?.iter().map(ToString::to_string));
-            executables.push(Executable::new(driver, plan, states, tables, chosen, *options)?);
-            Ok(ExecutableId(executables.len() - 1))
+            Ok(executables.push(Executable::new(driver, plan, states, tables, chosen, *options)?))
         })
+    }
+
+    fn release(&mut self, executable: ExecutableId) {
+        self.executables.remove(executable);
     }
 
     fn write_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), BackendError> {
@@ -170,7 +173,7 @@ impl<D: Driver> Backend for Cuda<D> {
 
     fn submit(&mut self, executable: ExecutableId, inputs: &[(&str, &Tensor)]) -> Result<(), BackendError> {
         let Cuda { driver, executables, notes, .. } = self;
-        let executable = &mut executables[executable.0];
+        let executable = &mut executables[executable];
         let inputs = check_inputs(&executable.plan, inputs)?;
         executable.load(driver, &inputs)?;
         let refusal = executable.run(driver)?;
@@ -185,7 +188,7 @@ impl<D: Driver> Backend for Cuda<D> {
         name: &'a str,
     ) -> LocalFuture<'a, Result<Tensor, BackendError>> {
         Box::pin(async move {
-            let executable = &self.executables[executable.0];
+            let executable = &self.executables[executable];
             let plan = &executable.plan.name;
             let unknown = || BackendError::UnknownOutput { plan: plan.clone(), name: name.to_owned() };
             let (buffer, ty) = executable.output(name).ok_or_else(unknown)?;

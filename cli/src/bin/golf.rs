@@ -1,9 +1,9 @@
 //! The `golf` command: everything, by subcommand.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use golf_cli::cmd::{
-    bench, check, data, doctor, eval, export, first_run, generate, import, inspect, plan, quantize, report,
-    selftest, stats, submission, train,
+    bench, check, completions, data, doctor, eval, export, first_run, generate, import, inspect, plan,
+    quantize, report, selftest, stats, submission, train, verify,
 };
 use golf_cli::exit::finish;
 use std::process::ExitCode;
@@ -22,7 +22,9 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     /// Judge a result by the challenge's rules: PASS, FAIL or CANNOT TELL, with evidence
     Check(Box<check::CheckArgs>),
-    /// Look into training and validation data
+    /// Print a shell's completions
+    Completions(completions::CompletionsArgs),
+    /// Get a corpus, make shards, check them, and look for overlap
     Data(data::DataArgs),
     /// List the devices of this machine, and which kernels each would get
     Doctor(doctor::DoctorArgs),
@@ -52,6 +54,8 @@ enum Command {
     Submission(Box<submission::SubmissionArgs>),
     /// Train a model (same as `golf-train`)
     Train(Box<train::TrainArgs>),
+    /// Check that artifacts, receipts and checkpoints are whole; exit code 3 if one is not
+    Verify(verify::VerifyArgs),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
     finish(|| match cli.command {
         Command::Bench(args) => bench::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Eval(args) => eval::run(&args),
@@ -74,5 +79,6 @@ fn main() -> ExitCode {
         Command::Stats(args) => stats::run(&args),
         Command::Submission(args) => submission::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Verify(args) => verify::run(&args),
     })
 }

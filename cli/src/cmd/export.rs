@@ -11,6 +11,7 @@ use golf_core::artifact::Artifact;
 use golf_core::digest::sha256_hex;
 use golf_core::durable::replace;
 use golf_core::export::{Wrapping, per_row, to_safetensors};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -25,6 +26,9 @@ pub struct ExportArgs {
     /// Compress a `.ptz` with Zstandard instead of zlib.
     #[arg(long)]
     zstd: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
@@ -43,7 +47,11 @@ pub fn run(args: &ExportArgs) -> Outcome {
         }
     };
     replace(&args.out, &bytes).map_err(|error| format!("cannot write `{}`: {error}", args.out.display()))?;
-    println!("wrote       `{}`, {} bytes, sha256 {}", args.out.display(), bytes.len(), sha256_hex(&bytes));
+    let (path, size, sha256) = (args.out.display(), bytes.len(), sha256_hex(&bytes));
+    match args.json {
+        true => println!("{}", json!({"path": path.to_string(), "bytes": size, "sha256": sha256})),
+        false => println!("wrote       `{path}`, {size} bytes, sha256 {sha256}"),
+    }
     Ok(Status::Done)
 }
 

@@ -150,6 +150,15 @@ pub fn tokenizer_file(path: &Path) -> Result<Tokenizer, LoadError> {
         .map_err(|source| LoadError::Tokenizer { path: path.to_path_buf(), source })
 }
 
+/// The tokenizer in a SentencePiece model or in an artifact.
+pub fn tokenizer_in(path: &Path) -> Result<Tokenizer, LoadError> {
+    if !Artifact::begins(&read(path)?) {
+        return tokenizer_file(path);
+    }
+    let (artifact, _) = artifact(path)?;
+    Ok(tokenizer(path, &artifact, None, false)?.tokenizer)
+}
+
 /// A tokenizer to score with.
 #[derive(Debug)]
 pub struct ChosenTokenizer {

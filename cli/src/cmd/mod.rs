@@ -3,6 +3,7 @@
 pub mod assumptions;
 pub mod bench;
 pub mod check;
+pub mod completions;
 pub mod data;
 pub mod doctor;
 pub mod eval;
@@ -19,3 +20,4 @@ pub mod selftest;
 pub mod stats;
 pub mod submission;
 pub mod train;
+pub mod verify;

@@ -12,7 +12,8 @@ mod role;
 pub(super) mod shards;
 mod signals;
 
-use crate::cmd::report;
+use crate::cmd::inspect::CAP_BYTES;
+use crate::cmd::{load, report};
 use crate::config::{self, Config, Given, Resolved};
 use crate::exit::{Outcome, Status};
 use crate::flags::positive;
@@ -58,6 +59,9 @@ pub struct TrainArgs {
     /// Train on this machine with so many processes; a launcher (torchrun, MPI, Slurm, Kubernetes) needs no flag
     #[arg(long, value_name = "N", value_parser = positive)]
     ranks: Option<usize>,
+    /// The same with an NVIDIA GPU for each: `--ranks N --device cuda`
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "ranks")]
+    gpus: Option<usize>,
     /// Print all settings with their origin and exit
     #[arg(long)]
     print_config: bool,
@@ -78,7 +82,7 @@ struct Shortcuts {
     /// Validation shards (default: those in the training shards' folder)
     #[arg(long, value_name = "PATH")]
     val: Option<String>,
-    /// SentencePiece model; goes into the artifact
+    /// SentencePiece model, or an artifact that holds a tokenizer; goes into the artifact
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<String>,
     /// Folder for artifact, checkpoints and metrics
@@ -142,7 +146,7 @@ pub fn run(args: &TrainArgs) -> Outcome {
     model.check()?;
     recipe.check()?;
     let patience = patience(run.rank_timeout)?;
-    match Role::of(args.ranks)? {
+    match Role::of(args.ranks.or(args.gpus))? {
         Role::Alone => train(args, &resolved, None),
         Role::Supervisor(ranks) => {
             let signals = signals::install()?;
@@ -200,17 +204,19 @@ fn train(args: &TrainArgs, resolved: &Resolved, mut part: Option<&mut Part>) -> 
     Ok(match outcome? {
         // Without a signal of its own, a rank stops because another has one.
         session::Outcome::Interrupted => Status::Interrupted(signals.received().unwrap_or(SIGTERM as u8)),
-        session::Outcome::Finished { .. } => {
+        session::Outcome::Finished { bytes, .. } => {
             if first && let Err(error) = report::write(&out, &[], None) {
                 eprintln!("warning: no report: {error}");
             }
-            Status::Done
+            if bytes > CAP_BYTES { Status::OverBudget } else { Status::Done }
         }
     })
 }
 
 fn resolve(args: &TrainArgs) -> Result<Resolved, StartError> {
-    let mut flags: Vec<_> = args.shortcuts.given().collect();
+    let gpus = args.gpus.map(|_| ("--gpus".to_owned(), "run.device".to_owned(), "cuda".to_owned()));
+    // A device that is named wins.
+    let mut flags: Vec<_> = gpus.into_iter().chain(args.shortcuts.given()).collect();
     for assignment in &args.set {
         let (key, value) = assignment
             .split_once('=')
@@ -224,7 +230,7 @@ fn resolve(args: &TrainArgs) -> Result<Resolved, StartError> {
         env: config::environment(),
         flags,
     };
-    Resolved::new(&given, |path| Ok(open_tokenizer(path)?.len()))
+    Resolved::new(&given, |path| Ok(load::tokenizer_in(path)?.len()))
 }
 
 fn print_config(resolved: &Resolved, json: bool) {
@@ -246,7 +252,7 @@ fn announce(resolved: &Resolved, out: &Path) {
 /// The tokenizer, if one is set; not larger than the vocabulary.
 fn tokenizer_of(Config { run, model, .. }: &Config) -> Result<Option<Tokenizer>, StartError> {
     let Some(path) = &run.tokenizer else { return Ok(None) };
-    let tokenizer = open_tokenizer(Path::new(path))?;
+    let tokenizer = load::tokenizer_in(Path::new(path))?;
     if tokenizer.len() > model.vocab {
         let (path, got, vocab) = (path.clone(), tokenizer.len(), model.vocab);
         return Err(StartError::Vocabulary { path, got, vocab });
@@ -274,13 +280,6 @@ fn reduction(text: &str) -> Result<Reduction, StartError> {
             Err(StartError::Choice { key, expected, got: other.to_owned() })
         }
     }
-}
-
-fn open_tokenizer(path: &Path) -> Result<Tokenizer, StartError> {
-    let read = |source| StartError::Io { action: "read", path: path.to_path_buf(), source };
-    let bytes = fs::read(path).map_err(read)?;
-    Tokenizer::from_sentencepiece(&bytes)
-        .map_err(|source| StartError::Tokenizer { path: path.to_path_buf(), source })
 }
 
 /// Training and validation tokens, every header, length and id checked.

@@ -5,12 +5,13 @@
 //! oracle with every number that an op reads off by one rounding of single precision, at random. How far the exact result
 //! moves is what no device of single precision can promise to beat; a miss within [`MARGIN`] of that is allowed and told.
 //! Neither the device nor the fixture has a say in it, and NaN and unequal integers are never excused.
+//!
+//! For a device that forms products in bf16 the same is measured with their operands off by one rounding to it besides.
 
-use super::case;
-use super::fixture::Fixture;
 use super::report::CaseReport;
 use super::tolerance::Precision;
 use crate::device::{Device, Target};
+use golf_core::train::recipe;
 
 /// How often the measured movement a device may be off: a sum of many terms rounds more often than once per operand.
 const MARGIN: f64 = 8.0;
@@ -18,19 +19,30 @@ const MARGIN: f64 = 8.0;
 /// Independent measurements, of which the largest counts.
 const MEASUREMENTS: u64 = 8;
 
-/// Judges the misses of a device of single precision again, by the conditioning of what missed.
-pub fn judge_misses(fixture: &Fixture, report: &mut CaseReport) {
+/// Judges the misses of a device of single precision again, by the conditioning of what missed. `replay` runs the case on a
+/// device; `products` is the precision that the device forms products in.
+pub fn judge_misses(
+    replay: impl Fn(Target, &mut CaseReport),
+    products: recipe::Precision,
+    report: &mut CaseReport,
+) {
     if report.precision() != Precision::F32 || report.inexact_misses().is_empty() {
         return;
     }
-    let exact = replay_on_oracle(fixture, None);
+    // The case by the oracle, with noise of this seed or without, measured as single precision is.
+    let on_oracle = |noise: Option<u64>| {
+        let precision = if noise.is_some() { products } else { recipe::Precision::F32 };
+        let mut report = CaseReport::new("oracle", Precision::F32);
+        replay(Target { noise, precision, ..Target::from(Device::Reference) }, &mut report);
+        report
+    };
+    let exact = on_oracle(None);
     // What the exact result misses too, in a damaged fixture for example, is no matter of precision.
     let wrong = exact.inexact_misses();
     if report.inexact_misses().is_subset(&wrong) {
         return;
     }
-    let noisy: Vec<CaseReport> =
-        (0..MEASUREMENTS).map(|seed| replay_on_oracle(fixture, Some(seed))).collect();
+    let noisy: Vec<CaseReport> = (0..MEASUREMENTS).map(|seed| on_oracle(Some(seed))).collect();
     report.judge_again(|label, at| match exact.deviation(label, at) {
         Some(off) if !wrong.contains(&(label.to_owned(), at.to_owned())) => {
             let moves =
@@ -41,9 +53,32 @@ pub fn judge_misses(fixture: &Fixture, report: &mut CaseReport) {
     });
 }
 
-/// The case by the oracle, with noise of this seed or without, measured as single precision is.
-fn replay_on_oracle(fixture: &Fixture, noise: Option<u64>) -> CaseReport {
-    let mut report = CaseReport::new("oracle", Precision::F32);
-    case::replay(fixture, Target { noise, ..Target::from(Device::Reference) }, &mut report);
-    report
+#[cfg(test)]
+mod tests {
+    use super::super::{case, fixture::Fixture};
+    use super::*;
+    use std::path::Path;
+
+    /// What a device whose every number is off by roundings of this precision would report, judged as one of `products`.
+    fn judged(of: recipe::Precision, products: recipe::Precision) -> CaseReport {
+        let stem = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/one_layer");
+        let [tensors, json] = ["safetensors", "json"].map(|ending| stem.with_extension(ending));
+        let read = |path| std::fs::read(path).expect("a committed file");
+        let fixture = Fixture::decode(&read(tensors), &read(json)).expect("a committed fixture");
+        let replay = |device, report: &mut CaseReport| case::replay(&fixture, device, report);
+        let mut report = CaseReport::new("one_layer", Precision::F32);
+        // A seed that the judge does not draw.
+        let device =
+            Target { noise: Some(MEASUREMENTS + 1), precision: of, ..Target::from(Device::Reference) };
+        replay(device, &mut report);
+        judge_misses(replay, products, &mut report);
+        report
+    }
+
+    #[test]
+    fn a_device_of_bf16_products_is_judged_by_their_roundings_and_by_no_others() {
+        use recipe::Precision::{Bf16, F32};
+        assert!(judged(Bf16, Bf16).ok());
+        assert!(!judged(Bf16, F32).ok(), "bf16 is no single precision");
+    }
 }

@@ -27,6 +27,7 @@ pub use tolerance::Precision;
 
 use crate::device::Target;
 use fixture::Fixture;
+use golf_core::train;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,10 +67,15 @@ pub fn run(folder: &Path, device: impl Into<Target>) -> Result<Report, Fault> {
 
 fn replay(fixture: &Fixture, folder: &Path, device: Target, report: &mut CaseReport) {
     if fixture.json().find("config").is_some() {
-        case::replay(fixture, device, report);
-        conditioning::judge_misses(fixture, report);
+        let replay = |device, report: &mut _| case::replay(fixture, device, report);
+        replay(device, report);
+        conditioning::judge_misses(replay, device.precision, report);
     } else {
-        unit::replay(fixture, folder, device, report);
+        let replay = |device, report: &mut _| unit::replay(fixture, folder, device, report);
+        replay(device, report);
+        if device.precision == train::recipe::Precision::Bf16 {
+            conditioning::judge_misses(replay, device.precision, report);
+        }
     }
     let unread = fixture.unread();
     unread.iter().take(MOST_LISTED).for_each(|what| report.refuse("not understood", what));

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::codec::{ENCODER_REVISION, on_all_cores};
+use crate::codec::ENCODER_REVISION;
+use crate::parallel::on_all_cores;
 
 use super::compress::{Compressed, Raw, compress};
 use super::error::ArtifactError;

@@ -56,11 +56,6 @@ pub(super) fn may_beat(raw: &[u8], rival: usize) -> bool {
     probe.compress(raw).expect(IN_MEMORY).len() <= rival
 }
 
-/// See [`super::on_all_cores`].
-pub(super) fn on_all_cores<T: Sync, U: Send>(items: &[T], job: impl Fn(&T) -> U + Sync + Send) -> Vec<U> {
-    items.par_iter().map(job).collect()
-}
-
 fn zstd(raw: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::bulk::Compressor::new(ZSTD_LEVEL).expect(IN_MEMORY);
     encoder.set_parameter(CParameter::WindowLog(ZSTD_WINDOW_LOG)).expect("23 is a valid window log");

@@ -134,11 +134,6 @@ pub fn encode_best(raw: &[u8]) -> (Codec, Vec<u8>) {
     }
 }
 
-/// `job` of every item, natively on all cores; the order is kept.
-pub fn on_all_cores<T: Sync, U: Send>(items: &[T], job: impl Fn(&T) -> U + Sync + Send) -> Vec<U> {
-    encode::on_all_cores(items, job)
-}
-
 /// A target whose only encoder is ours.
 #[cfg(target_arch = "wasm32")]
 mod encode {
@@ -153,10 +148,6 @@ mod encode {
 
     pub(super) fn may_beat(raw: &[u8], rival: usize) -> bool {
         raw.len() < rival
-    }
-
-    pub(super) fn on_all_cores<T, U>(items: &[T], job: impl Fn(&T) -> U) -> Vec<U> {
-        items.iter().map(job).collect()
     }
 }
 

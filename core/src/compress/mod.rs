@@ -19,16 +19,3 @@ pub use error::CompressError;
 pub use fit::{Budget, Fitted, fit};
 pub use planner::{Family, Plan, TensorPlan};
 pub use round::{Method, round};
-
-/// `f` of every item in order, natively on all cores.
-#[cfg(not(target_arch = "wasm32"))]
-fn each<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
-    use rayon::prelude::*;
-    items.par_iter().map(f).collect()
-}
-
-/// `f` of every item in order.
-#[cfg(target_arch = "wasm32")]
-fn each<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
-    items.iter().map(f).collect()
-}

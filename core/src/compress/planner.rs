@@ -10,7 +10,8 @@
 
 use std::fmt;
 
-use super::{Calibration, Importance, each};
+use super::{Calibration, Importance};
+use crate::parallel::on_all_cores;
 use crate::quant::entropy::order_zero_bytes;
 use crate::quant::{Scheme, Storage};
 
@@ -152,7 +153,7 @@ pub struct Plan {
 impl Plan {
     /// Measures every rung of every subject; all start at their cheapest.
     pub fn new(subjects: &[Subject<'_>], calibration: Option<&Calibration>, overhead: f64) -> Self {
-        let tensors = each(subjects, |subject| ladder(subject, calibration));
+        let tensors = on_all_cores(subjects, |subject| ladder(subject, calibration));
         Self { tensors, overhead, quantized_factor: 1.0, plain_factor: 0.95 }
     }
 

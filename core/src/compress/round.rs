@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::{Calibration, CompressError, each};
+use super::{Calibration, CompressError};
+use crate::parallel::on_all_cores;
 use crate::quant::export::{ExportError, Exported, export_tensor};
 use crate::quant::gptq::{Gptq, GptqError, GptqOptions, published};
 use crate::quant::ratio::output_ratio;
@@ -85,7 +86,7 @@ pub fn round_all(
     calibration: Option<&Calibration>,
 ) -> Result<Vec<(String, Exported)>, CompressError> {
     let one = |task: &Task<'_>| Ok((task.name.to_owned(), round(task, calibration)?));
-    each(tasks, one).into_iter().collect()
+    on_all_cores(tasks, one).into_iter().collect()
 }
 
 /// The exported form of one parameter.

@@ -16,7 +16,9 @@ mod select;
 mod simd;
 mod threads;
 
-use crate::backend::{Backend, BackendError, ExecutableId, LocalFuture, TraceEntry, check_inputs};
+use crate::backend::{
+    Backend, BackendError, ExecutableId, Executables, LocalFuture, TraceEntry, check_inputs,
+};
 use crate::plan::Plan;
 use crate::tensor::{Tensor, TensorType};
 use buffer::Buffer;
@@ -40,7 +42,7 @@ impl State {
 /// The backend: states, compiled plans, a pool of threads.
 pub struct Cpu {
     states: BTreeMap<String, State>,
-    executables: Vec<Executable>,
+    executables: Executables<Executable>,
     workspace: Workspace,
 }
 
@@ -62,7 +64,11 @@ impl Cpu {
     }
 
     fn on(threads: Threads) -> Self {
-        Self { states: BTreeMap::new(), executables: Vec::new(), workspace: Workspace::new(threads) }
+        Self {
+            states: BTreeMap::new(),
+            executables: Executables::default(),
+            workspace: Workspace::new(threads),
+        }
     }
 
     /// The vector instructions that kernels use on this machine, such as `AVX-512`.
@@ -110,8 +116,11 @@ impl Backend for Cpu {
             }
         }
         self.workspace.prepare(&plan);
-        self.executables.push(Executable::new(plan));
-        Box::pin(ready(Ok(ExecutableId(self.executables.len() - 1))))
+        Box::pin(ready(Ok(self.executables.push(Executable::new(plan)))))
+    }
+
+    fn release(&mut self, executable: ExecutableId) {
+        self.executables.remove(executable);
     }
 
     fn write_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), BackendError> {
@@ -130,7 +139,7 @@ impl Backend for Cpu {
     }
 
     fn submit(&mut self, executable: ExecutableId, inputs: &[(&str, &Tensor)]) -> Result<(), BackendError> {
-        let executable = &mut self.executables[executable.0];
+        let executable = &mut self.executables[executable];
         let inputs = check_inputs(executable.plan(), inputs)?;
         executable.load(&inputs);
         executable.exchange_states(&mut self.states);
@@ -145,7 +154,7 @@ impl Backend for Cpu {
         executable: ExecutableId,
         name: &'a str,
     ) -> LocalFuture<'a, Result<Tensor, BackendError>> {
-        let executable = &self.executables[executable.0];
+        let executable = &self.executables[executable];
         let plan = executable.plan();
         let unknown = || BackendError::UnknownOutput { plan: plan.name.clone(), name: name.to_owned() };
         Box::pin(ready(executable.output(name).ok_or_else(unknown)))

@@ -5,13 +5,14 @@
 
 use super::engine::Engine;
 use super::error::EvalError;
+use super::weights::adapted_digest;
 use crate::backend::ExecutableId;
+use crate::model::graphs::STEP_LOSS;
 use crate::model::{ModelConfig, parameters};
 use crate::optim::{Group, Optimizer, Rule, moment_name, second_moment_name};
 use crate::quant::fake::FakeQuantRule;
 use crate::tensor::{Tensor, TensorType};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Parameters that adaptation may change.
@@ -216,9 +217,8 @@ impl Adapter {
             for first in (0..rows).step_by(self.options.batch_rows) {
                 let last = (first + self.options.batch_rows).min(rows);
                 let batch = &segment[first * seq..last * seq + 1];
-                let loss = engine.gradient(batch, seq, &self.params, &self.options.fake_quant).await?;
-                self.update(engine, rate(losses.len()), chunk).await?;
-                losses.push(loss);
+                engine.gradient(batch, seq, &self.params, &self.options.fake_quant).await?;
+                losses.push(self.update(engine, rate(losses.len()), chunk).await?);
             }
         }
         Ok(losses)
@@ -229,7 +229,8 @@ impl Adapter {
         self.options.epochs * rows.div_ceil(self.options.batch_rows)
     }
 
-    async fn update(&mut self, engine: &mut Engine<'_>, rate: f64, chunk: usize) -> Result<(), EvalError> {
+    /// Updates by the accumulated gradient; the loss that it was taken at. The only wait of a step.
+    async fn update(&mut self, engine: &mut Engine<'_>, rate: f64, chunk: usize) -> Result<f64, EvalError> {
         let t = i32::try_from(self.steps + 1).unwrap_or(i32::MAX);
         let scale = Tensor::scalar(rate);
         let bias1 = Tensor::scalar(1.0 - BETA1.powi(t));
@@ -241,20 +242,16 @@ impl Adapter {
             return Err(EvalError::Diverged { chunk, step: self.steps, norm });
         }
         self.steps += 1;
-        Ok(())
+        Ok(engine.backend.read_state(STEP_LOSS).await?.item())
     }
 
-    /// SHA-256 over the adapted parameters in name order (f32, little-endian), after `model`, the digest of the
-    /// unadapted model.
-    pub async fn digest(&self, engine: &mut Engine<'_>, model: &[u8; 32]) -> Result<[u8; 32], EvalError> {
-        let mut hash = Sha256::new();
-        hash.update(model);
+    /// [`adapted_digest`] of `model`, the digest of the unadapted model, and the parameters as they are now.
+    pub async fn digest(&self, engine: &mut Engine<'_>, model: [u8; 32]) -> Result<[u8; 32], EvalError> {
+        let mut adapted = Vec::with_capacity(self.shapes.len());
         for name in self.shapes.keys() {
-            let values = engine.backend.read_state(name).await?.to_f32();
-            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            hash.update(&bytes);
+            adapted.push(engine.backend.read_state(name).await?);
         }
-        Ok(hash.finalize().into())
+        Ok(adapted_digest(model, &adapted))
     }
 }
 

@@ -107,7 +107,7 @@ impl<'b> Evaluator<'b> {
         let mut evaluator = Self::prepare(backend, model, stream, options, method, adapt.clone())?;
         if let Some(adapt) = adapt {
             let adapter = Adapter::new(&mut evaluator.engine, adapt, &|_| 1.0).await?;
-            evaluator.weights_digest = adapter.digest(&mut evaluator.engine, &evaluator.model_digest).await?;
+            evaluator.weights_digest = adapter.digest(&mut evaluator.engine, evaluator.model_digest).await?;
             evaluator.adapter = Some(adapter);
         }
         Ok(evaluator)
@@ -259,7 +259,7 @@ impl<'b> Evaluator<'b> {
         let rate = cosine(chunk, self.chunks());
         adapter.adapt(&mut self.engine, segment, window, chunk, |_| rate).await?;
         self.trained = seen.end;
-        self.weights_digest = adapter.digest(&mut self.engine, &self.model_digest).await?;
+        self.weights_digest = adapter.digest(&mut self.engine, self.model_digest).await?;
         Ok(())
     }
 
@@ -302,7 +302,7 @@ impl<'b> Evaluator<'b> {
         }
         if let Some(adapter) = &mut self.adapter {
             adapter.steps = snapshot.steps;
-            self.weights_digest = adapter.digest(&mut self.engine, &self.model_digest).await?;
+            self.weights_digest = adapter.digest(&mut self.engine, self.model_digest).await?;
         }
         if let Some(record) = snapshot.records.last().filter(|r| r.weights_after != hex(&self.weights_digest))
         {

@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 
 pub use error::ReceiptError;
 
-/// Version of the receipt's schema; readers refuse others.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of the receipt's schema; readers refuse others. Version 1 hashed adapted weights as one string of bytes.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// What was scored and what the caller knows about it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -90,7 +90,7 @@ impl<'b> TrainThenScore<'b> {
         };
         let segment = &inner.stream.tokens[..rows * window + 1];
         let losses = adapter.adapt(&mut inner.engine, segment, window, 0, rate).await?;
-        inner.weights_digest = adapter.digest(&mut inner.engine, &model.digest()).await?;
+        inner.weights_digest = adapter.digest(&mut inner.engine, model.digest()).await?;
         Ok(Self { inner, losses })
     }
 

@@ -6,6 +6,7 @@ use super::adapt::AdaptOptions;
 use super::error::EvalError;
 use crate::artifact::Artifact;
 use crate::model::{ModelConfig, parameters};
+use crate::parallel::on_all_cores;
 use crate::quant::pack;
 use crate::tensor::{DType, Tensor};
 use sha2::{Digest, Sha256};
@@ -65,19 +66,16 @@ impl ModelWeights {
         self.digest
     }
 
-    /// The hash of the weights that score a run's first chunk, as its record states it: of the digest, and of the
-    /// parameters that adapt as plain f32, in the order of their names.
+    /// The hash of the weights that score a run's first chunk, as its record states it: [`adapted_digest`] of this digest and
+    /// the parameters that adapt.
     ///
     /// # Errors
     /// Parameters to adapt that the model does not have.
     pub fn start_digest(&self, adapt: Option<&AdaptOptions>) -> Result<[u8; 32], EvalError> {
         let names = adapt.map(|adapt| adapt.selection(&self.config)).transpose()?.unwrap_or_default();
-        let mut hash = Sha256::new().chain_update(self.digest);
-        for name in names.iter().collect::<BTreeSet<_>>() {
-            let values = plain(&self.tensors[name]).to_f32();
-            hash.update(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
-        }
-        Ok(hash.finalize().into())
+        let names: BTreeSet<_> = names.iter().collect();
+        let adapted: Vec<Tensor> = names.into_iter().map(|name| plain(&self.tensors[name])).collect();
+        Ok(adapted_digest(self.digest, &adapted))
     }
 
     /// SHA-256 of the configuration's JSON.
@@ -85,6 +83,29 @@ impl ModelWeights {
         let json = serde_json::to_vec(&self.config).expect("plain structs of numbers have a JSON form");
         Sha256::digest(json).into()
     }
+}
+
+/// SHA-256 of `model`, the digest of the unadapted model, and of the SHA-256 of every adapted parameter (f32, little-endian) in the
+/// order of their names. Parameters are hashed on all cores: on a GPU a single one would take longer than the adaptation.
+pub(super) fn adapted_digest(model: [u8; 32], adapted: &[Tensor]) -> [u8; 32] {
+    let of = |tensor: &Tensor| {
+        let mut hash = Sha256::new();
+        for values in tensor.to_f32().chunks(1024) {
+            let mut bytes = [0; 4096];
+            bytes
+                .chunks_exact_mut(4)
+                .zip(values)
+                .for_each(|(bytes, value)| bytes.copy_from_slice(&value.to_le_bytes()));
+            hash.update(&bytes[..4 * values.len()]);
+        }
+        <[u8; 32]>::from(hash.finalize())
+    };
+    let digests = on_all_cores(adapted, of);
+    digests
+        .iter()
+        .fold(Sha256::new().chain_update(model), |hash, digest| hash.chain_update(digest))
+        .finalize()
+        .into()
 }
 
 /// A packed matrix as plain f32, which is what adapts; others unchanged.

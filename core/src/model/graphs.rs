@@ -15,6 +15,9 @@ pub fn grad_name(parameter: &str) -> String {
     format!("grad/{parameter}")
 }
 
+/// Name of the state that accumulates the mean nll of a step, as gradients do.
+pub const STEP_LOSS: &str = "step_loss";
+
 /// `tokens, targets → nll[n]` in nats.
 pub fn score_graph(config: &ModelConfig, weights: &Weights, window: Window) -> Result<Graph, OpError> {
     let mut graph = Graph::new();
@@ -64,7 +67,8 @@ pub fn decode_graph(
 }
 
 /// `tokens, targets, share[], keep[] → loss[]`: the mean nll, and `grad/p ← keep·grad/p + share·∂loss/∂p` for every
-/// parameter in `wrt`. With `a` micro-batches, `share = 1/a`, and `keep` is 0 for the first and 1 for the others.
+/// parameter in `wrt`; [`STEP_LOSS`] likewise, so that nobody need wait for a micro-batch. With `a` micro-batches,
+/// `share = 1/a`, and `keep` is 0 for the first and 1 for the others.
 pub fn gradient_graph(
     config: &ModelConfig,
     weights: &Weights,
@@ -81,6 +85,9 @@ pub fn gradient_graph(
     let parameters: Vec<_> = wrt.iter().map(|name| gpt.parameter(name)).collect();
     let grads = gradients(&mut graph, shared, &parameters)?;
     graph.scope("accumulate");
+    let total = graph.state(STEP_LOSS, graph.ty(shared).clone());
+    let sum = graph.apply(Accumulate, &[total, shared, keep])?;
+    graph.assign(total, sum);
     for (name, grad) in wrt.iter().zip(grads) {
         let Some(grad) = grad else { continue };
         let state = graph.state(&grad_name(name), graph.ty(grad).clone());

@@ -2,7 +2,7 @@
 //!
 //! `(p, m, v, g, clip[], lr_scale[], bias1[], bias2[]) → (p, m, v)` with `η = lr·lr_scale`, `g ← clip·g`:
 //! `p ← (1-η·wd)·p`, `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`, `p ← p - η/bias1 · m / (√v/√bias2 + ε)`.
-//! `bias1 = 1-β₁ᵗ`, `bias2 = 1-β₂ᵗ` for step number t from 1, computed by the caller in f64.
+//! `bias1 = 1-β₁ᵗ`, `bias2 = 1-β₂ᵗ` for step number t from 1, computed by the caller in f64. A `clip` that is not finite changes nothing.
 
 use super::args::Args;
 use super::{OpDef, OpError};
@@ -43,6 +43,9 @@ impl OpDef for AdamW {
     fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
         let g = inputs[3].f64s();
         let [clip, lr_scale, bias1, bias2] = [4, 5, 6, 7].map(|i| inputs[i].item());
+        if !clip.is_finite() {
+            return;
+        }
         let lr = self.lr * lr_scale;
         let [p, m, v] = outputs else { unreachable!("three results") };
         let (p, m, v) = (p.f64s_mut(), m.f64s_mut(), v.f64s_mut());

@@ -1,6 +1,10 @@
 //! `sum_squares`: `(x) → Σx² []`, and `clip_coefficient`: `(Σx²[]) → (norm[], coefficient[])` with
 //! `coefficient = min(1, limit / (norm + 1e-6))`, or 1 when the limit is 0: clipping by global norm. The sum is
 //! accumulated in f64 by every backend that has it.
+//!
+//! Of a norm that is not finite the coefficient is NaN, whatever the limit, and an update whose coefficient is not finite
+//! changes nothing: `adamw` and `sgd` leave their states alone, `nesterov_momentum` its moment, with `u = 0`. So the host need
+//! not look at the norm before the update is queued, and what it finds afterwards are the weights that the gradient was taken at.
 
 use super::args::Args;
 use super::{OpDef, OpError};
@@ -22,8 +26,12 @@ impl ClipCoefficient {
     pub fn of(&self, sum_squares: f64) -> (f64, f64) {
         let norm = sum_squares.sqrt();
         let factor = self.limit / (norm + 1e-6);
-        // A NaN norm gives a NaN coefficient, which the caller then sees.
-        (norm, if self.limit > 0.0 && (factor < 1.0 || factor.is_nan()) { factor } else { 1.0 })
+        let coefficient = match () {
+            () if !norm.is_finite() => f64::NAN,
+            () if self.limit > 0.0 && factor < 1.0 => factor,
+            () => 1.0,
+        };
+        (norm, coefficient)
     }
 }
 

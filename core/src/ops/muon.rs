@@ -1,10 +1,11 @@
 //! Muon (Jordan et al., kellerjordan.github.io/posts/muon): momentum, orthogonalization, update.
 //!
-//! * `nesterov_momentum`: `(m, g, clip[], mu[]) → (m, u)`: `m ← μ·m + clip·g` in place, `u = clip·g + μ·m`.
+//! * `nesterov_momentum`: `(m, g, clip[], mu[]) → (m, u)`: `m ← μ·m + clip·g` in place, `u = clip·g + μ·m`; a `clip` that is not finite
+//!   leaves `m` alone, and `u` is 0.
 //! * `newton_schulz`: `(u₁[r,c], …, u_k[r,c]) → (o₁[r,c], …, o_k[r,c])` in place, a bank of matrices of one shape, each by
 //!   itself: `x = u/(‖u‖_F + 1e-7)` (transposed when `r > c`), five times `a = x·xᵀ`, `x ← c₀·x + (c₁·a + c₂·a·a)·x`. The
 //!   coefficients do not converge to 1: singular values end near 0.7–1.2. What a matrix becomes does not depend on the
-//!   others, to the bit on every backend of the project: they are one step so that a GPU can form their products at once.
+//!   others, to the bit wherever kernels of the project form the products: they are one step so that a GPU can form them at once.
 //! * `muon_apply`: `(w[r,c], o[r,c], lr_scale[]) → w` in place: `η = lr·lr_scale·√max(1, r/c)`,
 //!   `w ← (1 - lr·lr_scale·wd)·w - η·o`, or with `decay_first` off the update first and then the decay.
 
@@ -70,6 +71,9 @@ impl OpDef for NesterovMomentum {
         let (g, clip, mu) = (inputs[1].f64s(), inputs[2].item(), inputs[3].item());
         let [m, u] = outputs else { unreachable!("two results") };
         let (m, u) = (m.f64s_mut(), u.f64s_mut());
+        if !clip.is_finite() {
+            return u.fill(0.0);
+        }
         for i in 0..g.len() {
             m[i] = mu * m[i] + clip * g[i];
             u[i] = clip * g[i] + mu * m[i];

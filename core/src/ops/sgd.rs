@@ -1,7 +1,7 @@
 //! `sgd`: gradient descent with heavy-ball momentum, in place on parameter and momentum buffer.
 //!
 //! `(p, m, g, clip[], lr_scale[]) → (p, m)`: `m ← μ·m + clip·g`, `p ← p - lr·lr_scale·m`. A zero buffer makes the
-//! first step plain gradient descent.
+//! first step plain gradient descent. A `clip` that is not finite changes nothing.
 
 use super::args::Args;
 use super::{OpDef, OpError};
@@ -33,6 +33,9 @@ impl OpDef for Sgd {
 
     fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
         let (g, clip, lr) = (inputs[2].f64s(), inputs[3].item(), self.lr * inputs[4].item());
+        if !clip.is_finite() {
+            return;
+        }
         let [p, m] = outputs else { unreachable!("two results") };
         let (p, m) = (p.f64s_mut(), m.f64s_mut());
         for i in 0..g.len() {

@@ -12,7 +12,7 @@ use super::error::TrainError;
 use super::trainer::compile;
 use crate::backend::ExecutableId;
 use crate::collective::{Bank, Call, Collective};
-use crate::model::graphs::grad_name;
+use crate::model::graphs::{STEP_LOSS, grad_name};
 use crate::optim::{Optimizer, Rule, by_shape, moment_name, squares_name};
 use crate::tensor::{Tensor, TensorType};
 use std::cmp::Reverse;
@@ -52,9 +52,9 @@ pub(super) struct SharedUpdate {
     gradients: Vec<Bank>,
     squares_banks: Vec<Bank>,
     moments: Vec<Bank>,
-    /// Gradients that every rank sums in full.
+    /// The loss, and gradients that every rank sums in full.
     replicated: Vec<String>,
-    /// All gradients.
+    /// The loss and all gradients.
     all: Vec<String>,
 }
 
@@ -77,8 +77,11 @@ impl SharedUpdate {
             !banked(name) || weights.iter().any(|bank| bank.owned(rank).iter().any(|state| state == name))
         };
         let parameters = optimizer.parameters();
-        let all: Vec<String> = parameters.iter().map(|name| grad_name(name)).collect();
-        let replicated = parameters.iter().filter(|name| !banked(name)).map(|name| grad_name(name)).collect();
+        let with_loss = |owned: &dyn Fn(&&String) -> bool| -> Vec<String> {
+            let gradients = parameters.iter().filter(owned).map(|name| grad_name(name));
+            std::iter::once(STEP_LOSS.to_owned()).chain(gradients).collect()
+        };
+        let (all, replicated) = (with_loss(&|_| true), with_loss(&|name| !banked(name)));
         // States that only pass through this rank must exist here too.
         for name in &parameters {
             let zeros = Tensor::zeros(&TensorType::f32(&shapes[name]));
@@ -100,13 +103,13 @@ impl SharedUpdate {
         Ok(collective.all_reduce(Call::step(&name), &self.all).await?)
     }
 
-    /// Sums the gradients of all ranks, clips and updates; the gradient norm before.
+    /// Queues the sums of the ranks' gradients, the clip and the update; the plan whose output is the norm before it.
     pub async fn run(
         &self,
         collective: &mut dyn Collective,
         inputs: &[(&str, &Tensor)],
         step: u64,
-    ) -> Result<f64, TrainError> {
+    ) -> Result<ExecutableId, TrainError> {
         let name = |what: &str| format!("{what}, step {step}");
         collective.reduce_scatter(Call::step(&name("gradients of matrices")), &self.gradients).await?;
         collective.all_reduce(Call::step(&name("gradients")), &self.replicated).await?;
@@ -114,7 +117,7 @@ impl SharedUpdate {
         collective.all_gather(Call::step(&name("gradient norm")), &self.squares_banks).await?;
         collective.backend().submit(self.update, inputs)?;
         collective.all_gather(Call::step(&name("matrices")), &self.weights).await?;
-        Ok(collective.backend().read_output(self.update, "grad_norm").await?.item())
+        Ok(self.update)
     }
 
     /// Gives every rank the moments of all matrices.

@@ -4,6 +4,9 @@
 //! gradients of all micro-batches, clip and update of every group, then the average. All weights, moments and averages are
 //! states of the backend; the trainer holds only counters. It knows no files and no clock.
 //!
+//! The host waits for the device once, when all of a step is queued. What it then finds not finite has changed no weight:
+//! an update without a finite norm does nothing.
+//!
 //! On several ranks each does its share of the micro-batches and of the update ([`super::share`]); what a step reports is the
 //! same on all of them.
 //!
@@ -20,7 +23,7 @@ use crate::backend::{Backend, ExecutableId};
 use crate::collective::{Call, Collective};
 use crate::data::{Batch, TokenStream};
 use crate::model::gpt::{SHARPNESS, Weights, Window};
-use crate::model::graphs::{grad_name, gradient_graph};
+use crate::model::graphs::{STEP_LOSS, grad_name, gradient_graph};
 use crate::model::init::initialize;
 use crate::model::{ModelConfig, parameters};
 use crate::optim::{Optimizer, Rule, average_name, moment_name, second_moment_name};
@@ -187,7 +190,7 @@ impl<'a> Trainer<'a> {
             self.backend().write_state(name, tensor)?;
         }
         if progress.fake_quant != self.progress.fake_quant {
-            self.gradient = self.compile_gradient(progress.fake_quant).await?;
+            self.replace_gradient(progress.fake_quant).await?;
         }
         self.progress = progress;
         Ok(())
@@ -218,17 +221,18 @@ impl<'a> Trainer<'a> {
         let lr_scale = schedule::lr_scale(&self.recipe, step, elapsed_ms);
         let fake_quant_began = self.maybe_quantize(lr_scale, elapsed_ms).await?;
         let sharpness = schedule::sharpness(&self.recipe, step, elapsed_ms);
-        let loss = self.accumulate(stream, sharpness).await?;
-        if !loss.is_finite() {
-            return Err(self.not_finite("loss", loss).await?);
-        }
+        self.accumulate(stream, sharpness).await?;
         let momentum = schedule::momentum(&self.recipe, step);
-        let grad_norm = self.apply(lr_scale, momentum).await?;
-        if !grad_norm.is_finite() {
-            return Err(self.not_finite("gradient norm", grad_norm).await?);
-        }
+        let update = self.apply(lr_scale, momentum).await?;
         self.progress.step += 1;
         self.average(lr_scale).await?;
+        let loss = self.backend().read_state(STEP_LOSS).await?.item();
+        let grad_norm = self.backend().read_output(update, "grad_norm").await?.item();
+        for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
+            if !value.is_finite() {
+                return Err(self.not_finite(step, what, value).await?);
+            }
+        }
         Ok(StepReport { step, loss, grad_norm, lr_scale, momentum, fake_quant_began })
     }
 
@@ -245,7 +249,7 @@ impl<'a> Trainer<'a> {
         if self.progress.fake_quant || !due {
             return Ok(false);
         }
-        self.gradient = self.compile_gradient(true).await?;
+        self.replace_gradient(true).await?;
         self.progress.fake_quant = true;
         if self.recipe.ema_enabled && self.recipe.ema_restart_at_qat {
             self.restart_average()?;
@@ -253,18 +257,23 @@ impl<'a> Trainer<'a> {
         Ok(true)
     }
 
-    async fn compile_gradient(&mut self, fake_quant: bool) -> Result<ExecutableId, TrainError> {
-        compile_gradient(self.collective.backend(), &self.model, &self.recipe, &self.optimizer, fake_quant)
-            .await
+    /// Puts the plan with or without fake quantization in the place of the other one. Both at once would not fit a GPU that a
+    /// micro-batch fills.
+    async fn replace_gradient(&mut self, fake_quant: bool) -> Result<(), TrainError> {
+        let backend = self.collective.backend();
+        backend.release(self.gradient);
+        self.gradient =
+            compile_gradient(backend, &self.model, &self.recipe, &self.optimizer, fake_quant).await?;
+        Ok(())
     }
 
-    /// This rank's gradients of a step in the `grad/` states; the mean loss of all ranks.
-    async fn accumulate(&mut self, stream: &mut TokenStream, sharpness: f64) -> Result<f64, TrainError> {
+    /// Queues this rank's micro-batches of a step, whose gradients and losses add up in states.
+    async fn accumulate(&mut self, stream: &mut TokenStream, sharpness: f64) -> Result<(), TrainError> {
         let (seq, take) = (self.recipe.train_seq_len, self.recipe.take_tokens());
         let run_tokens = self.recipe.rows() * seq;
         let (rank, size) = (self.collective.rank(), self.collective.size());
         let (runs, per_take) = (self.recipe.runs(), take / run_tokens);
-        let mut losses = Vec::with_capacity(runs / size);
+        let mut done = 0;
         for first in (0..runs).step_by(per_take) {
             let own = |run: &usize| is_own_run(first + run, rank, size);
             if !(0..per_take).any(|run| own(&run)) {
@@ -274,15 +283,12 @@ impl<'a> Trainer<'a> {
             let Batch { inputs, targets, .. } = stream.batch(take, seq, 0, 1)?;
             for run in (0..per_take).filter(own) {
                 let range = run * run_tokens..(run + 1) * run_tokens;
-                self.fold(losses.len()).await?;
-                let tokens = (&inputs[range.clone()], &targets[range]);
-                losses.push(self.gradient(tokens, losses.len(), sharpness).await?);
+                self.fold(done).await?;
+                self.gradient((&inputs[range.clone()], &targets[range]), done, sharpness)?;
+                done += 1;
             }
         }
-        let call = format!("losses, step {}", self.progress.step);
-        let losses = self.collective.gather_values(Call::step(&call), &losses)?;
-        let sum = (0..runs).fold(0.0, |sum, run| sum + losses[run % size][run / size]);
-        Ok(sum / runs as f64)
+        Ok(())
     }
 
     /// Before this rank's `done`-th micro-batch of a step: brings the sum so far to rank 0, where sums are kept in order.
@@ -295,13 +301,13 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Adds the gradient of this rank's `done`-th micro-batch of a step; its loss.
-    async fn gradient(
+    /// Queues this rank's `done`-th micro-batch of a step.
+    fn gradient(
         &mut self,
         (inputs, targets): (&[i32], &[i32]),
         done: usize,
         sharpness: f64,
-    ) -> Result<f64, TrainError> {
+    ) -> Result<(), TrainError> {
         let (x, y) =
             (Tensor::i32(&[inputs.len()], inputs.to_vec()), Tensor::i32(&[targets.len()], targets.to_vec()));
         let share = Tensor::scalar(1.0 / self.recipe.runs() as f64);
@@ -313,13 +319,11 @@ impl<'a> Trainer<'a> {
         if self.progress.fake_quant && self.recipe.qat_rounding == QatRounding::Soft {
             inputs.push((SHARPNESS, &sharpness));
         }
-        let backend = self.collective.backend();
-        backend.submit(self.gradient, &inputs)?;
-        Ok(backend.read_output(self.gradient, "loss").await?.item())
+        Ok(self.collective.backend().submit(self.gradient, &inputs)?)
     }
 
-    /// Clips and updates; the gradient norm before.
-    async fn apply(&mut self, lr_scale: f64, momentum: f64) -> Result<f64, TrainError> {
+    /// Queues clip and update; the plan whose output is the gradient norm before.
+    async fn apply(&mut self, lr_scale: f64, momentum: f64) -> Result<ExecutableId, TrainError> {
         let t = self.progress.step + 1;
         let scalars = [
             ("lr_scale", lr_scale),
@@ -331,9 +335,8 @@ impl<'a> Trainer<'a> {
         let inputs: Vec<(&str, &Tensor)> = scalars.iter().map(|(name, value)| (*name, value)).collect();
         match &self.update {
             Update::Alone(update) => {
-                let backend = self.collective.backend();
-                backend.submit(*update, &inputs)?;
-                Ok(backend.read_output(*update, "grad_norm").await?.item())
+                self.collective.backend().submit(*update, &inputs)?;
+                Ok(*update)
             }
             Update::Shared(update) => update.run(self.collective, &inputs, self.progress.step).await,
         }
@@ -367,8 +370,13 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The error for a value that is not finite: looks through all parameters, then all gradients.
-    async fn not_finite(&mut self, what: &'static str, value: f64) -> Result<TrainError, TrainError> {
+    /// The error for a value of `step` that is not finite: looks through all parameters, then all gradients.
+    async fn not_finite(
+        &mut self,
+        step: u64,
+        what: &'static str,
+        value: f64,
+    ) -> Result<TrainError, TrainError> {
         let names: Vec<String> = self.shapes.keys().cloned().collect();
         let sources = names.iter().map(|n| (n.clone(), NonFinite::Parameter(n.clone())));
         let gradients = names.iter().map(|n| (grad_name(n), NonFinite::Gradient(n.clone())));
@@ -385,7 +393,7 @@ impl<'a> Trainer<'a> {
                 break;
             }
         }
-        Ok(TrainError::NotFinite { step: self.progress.step, what, value, tensor })
+        Ok(TrainError::NotFinite { step, what, value, tensor })
     }
 }
 

@@ -5,8 +5,12 @@ use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::AdamW;
 
-static ADAMW: Kernel =
-    Kernel { name: "adamw", source: &[include_str!("adamw.wgsl")], entry: "adamw", access: "wwwrrrrr" };
+static ADAMW: Kernel = Kernel {
+    name: "adamw",
+    source: &[include_str!("finite.wgsl"), include_str!("adamw.wgsl")],
+    entry: "adamw",
+    access: "wwwrrrrr",
+};
 
 pub(super) const KERNELS: &[&Kernel] = &[&ADAMW];
 

@@ -26,7 +26,7 @@ struct Params {
 @compute @workgroup_size(256)
 fn adamw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (params.base + group.x) * 256u + lane;
-    if i >= params.n {
+    if i >= params.n || !finite(clip[0]) {
         return;
     }
     let lr = params.lr * lr_scale[0];

@@ -8,7 +8,7 @@ use golf_core::ops::ClipCoefficient;
 
 static CLIP_COEFFICIENT: Kernel = Kernel {
     name: "clip_coefficient",
-    source: &[include_str!("clip_coefficient.wgsl")],
+    source: &[include_str!("finite.wgsl"), include_str!("clip_coefficient.wgsl")],
     entry: "clip_coefficient",
     access: "rww",
 };

@@ -1,4 +1,5 @@
-// clip_coefficient: (Σx²[]) → (norm[], coefficient[]), coefficient = min(1, limit/(norm + 1e-6)), or 1 for limit 0.
+// clip_coefficient: (Σx²[]) → (norm[], coefficient[]), coefficient = min(1, limit/(norm + 1e-6)), or 1 for limit 0;
+// NaN for a norm that is not finite.
 // One invocation.
 
 struct Params { base: u32, limit: f32 }
@@ -13,15 +14,13 @@ fn clip_coefficient() {
     let sum = squares[0];
     let root = sqrt(sum);
     norm[0] = root;
-    coefficient[0] = 1.0;
-    if params.limit > 0.0 {
-        let factor = params.limit / (root + 1e-6);
-        if factor < 1.0 {
-            coefficient[0] = factor;
-        }
-        // NaN must reach the caller. Told by its bits: shaders need not honour comparisons with NaN.
-        if (bitcast<u32>(sum) & 0x7fffffffu) > 0x7f800000u {
-            coefficient[0] = sum;
-        }
+    let factor = params.limit / (root + 1e-6);
+    if !finite(sum) {
+        // NaN, which a shader may not write as a constant.
+        coefficient[0] = bitcast<f32>(bitcast<u32>(sum) | 0x7fc00000u);
+    } else if params.limit > 0.0 && factor < 1.0 {
+        coefficient[0] = factor;
+    } else {
+        coefficient[0] = 1.0;
     }
 }

@@ -7,7 +7,7 @@ use golf_core::ops::MuonApply;
 
 static NESTEROV_MOMENTUM: Kernel = Kernel {
     name: "nesterov_momentum",
-    source: &[include_str!("nesterov_momentum.wgsl")],
+    source: &[include_str!("finite.wgsl"), include_str!("nesterov_momentum.wgsl")],
     entry: "nesterov_momentum",
     access: "wwrrr",
 };

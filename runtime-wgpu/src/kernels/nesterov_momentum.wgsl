@@ -15,6 +15,10 @@ fn nesterov_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     if i >= params.n {
         return;
     }
+    if !finite(clip[0]) {
+        u[i] = 0.0;
+        return;
+    }
     let grad = clip[0] * g[i];
     let momentum = mu[0] * m[i] + grad;
     m[i] = momentum;

@@ -5,8 +5,12 @@ use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 use golf_core::ops::Sgd;
 
-static SGD: Kernel =
-    Kernel { name: "sgd", source: &[include_str!("sgd.wgsl")], entry: "sgd", access: "wwrrr" };
+static SGD: Kernel = Kernel {
+    name: "sgd",
+    source: &[include_str!("finite.wgsl"), include_str!("sgd.wgsl")],
+    entry: "sgd",
+    access: "wwrrr",
+};
 
 pub(super) const KERNELS: &[&Kernel] = &[&SGD];
 

@@ -12,7 +12,7 @@ struct Params { base: u32, n: u32, lr: f32, momentum: f32 }
 @compute @workgroup_size(256)
 fn sgd(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (params.base + group.x) * 256u + lane;
-    if i >= params.n {
+    if i >= params.n || !finite(clip[0]) {
         return;
     }
     let velocity = params.momentum * m[i] + clip[0] * g[i];

@@ -10,6 +10,14 @@ fn scalar(value: f64) -> Tensor {
     Tensor::scalar(f64::from(value as f32))
 }
 
+/// Coefficients of which an update changes nothing.
+const NO_COEFFICIENTS: [f64; 2] = [f64::NAN, f64::INFINITY];
+
+/// A gradient with an entry that is none.
+fn broken() -> Tensor {
+    Tensor::f32(&[2], vec![f32::NAN, 3.0])
+}
+
 pub(super) fn adamw() -> Vec<Case> {
     let op = AdamW { lr: 1e-2, weight_decay: 0.1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8 };
     let case = |n: usize| {
@@ -24,7 +32,13 @@ pub(super) fn adamw() -> Vec<Case> {
     let zeros = || Tensor::f32(&[4], vec![0.0; 4]);
     let inputs = [Draw::new(1).floats(&[4], 1.0), zeros(), zeros(), zeros()];
     let scalars = [1.0, 1.0, 0.1, 0.05].map(scalar);
-    cases.push(Case::new("no gradient yet", op, inputs.into_iter().chain(scalars).collect()));
+    cases.push(Case::new("no gradient yet", op.clone(), inputs.into_iter().chain(scalars).collect()));
+    cases.extend(NO_COEFFICIENTS.map(|clip| {
+        let states = [1.0, 0.1, 0.2].map(|x| Tensor::f32(&[2], vec![x; 2]));
+        let scalars = [clip, 1.0, 0.1, 0.05].map(scalar);
+        let inputs = states.into_iter().chain([broken()]).chain(scalars).collect();
+        Case::new(format!("coefficient {clip}"), op.clone(), inputs)
+    }));
     cases
 }
 
@@ -35,7 +49,12 @@ pub(super) fn sgd() -> Vec<Case> {
         inputs.extend([0.7, 0.3].map(scalar));
         Case::new(format!("n={n}"), Sgd { lr: 0.05, momentum: 0.9 }, inputs)
     };
-    LENGTHS.into_iter().map(case).collect()
+    let nothing = |clip: f64| {
+        let states = [1.0, 0.1].map(|x| Tensor::f32(&[2], vec![x; 2]));
+        let inputs = states.into_iter().chain([broken(), scalar(clip), scalar(1.0)]).collect();
+        Case::new(format!("coefficient {clip}"), Sgd { lr: 0.05, momentum: 0.9 }, inputs)
+    };
+    LENGTHS.into_iter().map(case).chain(NO_COEFFICIENTS.map(nothing)).collect()
 }
 
 pub(super) fn nesterov_momentum() -> Vec<Case> {
@@ -44,7 +63,11 @@ pub(super) fn nesterov_momentum() -> Vec<Case> {
         let inputs = vec![draw.floats(&[n], 1.0), draw.floats(&[n], 1.0), scalar(0.6), scalar(0.95)];
         Case::new(format!("n={n}"), NesterovMomentum, inputs)
     };
-    LENGTHS.into_iter().map(case).collect()
+    let nothing = |clip: f64| {
+        let inputs = vec![Tensor::f32(&[2], vec![0.5; 2]), broken(), scalar(clip), scalar(0.95)];
+        Case::new(format!("coefficient {clip}"), NesterovMomentum, inputs)
+    };
+    LENGTHS.into_iter().map(case).chain(NO_COEFFICIENTS.map(nothing)).collect()
 }
 
 pub(super) fn muon_apply() -> Vec<Case> {
@@ -67,5 +90,7 @@ pub(super) fn clip_coefficient() -> Vec<Case> {
     let case = |(limit, squares): (f64, f64)| {
         Case::new(format!("limit {limit} of {squares}"), ClipCoefficient { limit }, vec![scalar(squares)])
     };
-    [(1.0, 100.0), (1.0, 0.25), (0.0, 100.0), (0.3, 0.0)].map(case).into()
+    let finite = [(1.0, 100.0), (1.0, 0.25), (0.0, 100.0), (0.3, 0.0)];
+    let broken = [(1.0, f64::NAN), (0.0, f64::NAN), (1.0, f64::INFINITY), (0.0, f64::INFINITY)];
+    finite.into_iter().chain(broken).map(case).collect()
 }

@@ -9,7 +9,7 @@ adamw(float* p, float* m, float* v, const float* g, const float* clip, const flo
       const float* bias2, u32 n, float lr, float weight_decay, float beta1, float rest1, float beta2, float rest2,
       float epsilon) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
+    if (i >= n || !finite(*clip)) return;
     const float rate = lr * *lr_scale;
     const float grad = *clip * g[i];
     const float first = beta1 * m[i] + rest1 * grad;

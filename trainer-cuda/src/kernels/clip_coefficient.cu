@@ -1,4 +1,5 @@
-// clip_coefficient: (Σx²[]) → (norm[], coefficient[]), coefficient = min(1, limit/(norm + 1e-6)), or 1 for limit 0.
+// clip_coefficient: (Σx²[]) → (norm[], coefficient[]), coefficient = min(1, limit/(norm + 1e-6)), or 1 for limit 0;
+// NaN for a norm that is not finite.
 // One warp, of which one thread works.
 
 #include "shared/vector.cuh"
@@ -9,6 +10,6 @@ clip_coefficient(const float* squares, float* norm, float* coefficient, float li
     const float root = sqrtf(*squares);
     *norm = root;
     const float factor = limit / (root + 1e-6f);
-    // The comparison fails for NaN, which must reach the caller.
-    *coefficient = limit > 0.0f && !(factor >= 1.0f) ? factor : 1.0f;
+    const float clipped = limit > 0.0f && factor < 1.0f ? factor : 1.0f;
+    *coefficient = finite(root) ? clipped : NOT_A_NUMBER;
 }

@@ -9,6 +9,10 @@ extern "C" __global__ void __launch_bounds__(256)
 nesterov_momentum(float* m, float* u, const float* g, const float* clip, const float* mu, u32 n) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
+    if (!finite(*clip)) {
+        u[i] = 0.0f;
+        return;
+    }
     const float grad = *clip * g[i];
     const float momentum = *mu * m[i] + grad;
     m[i] = momentum;

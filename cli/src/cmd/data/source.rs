@@ -23,13 +23,23 @@ pub struct Cut {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum By {
+pub(super) enum By {
     /// Empty lines.
     EmptyLine,
     /// Every line is a document.
     Line,
     /// Every file is a document.
     File,
+}
+
+impl From<By> for Separation {
+    fn from(by: By) -> Self {
+        match by {
+            By::EmptyLine => Separation::EmptyLine,
+            By::Line => Separation::Line,
+            By::File => Separation::File,
+        }
+    }
 }
 
 /// Why there are no data.
@@ -48,11 +58,7 @@ pub enum SourceError {
 pub fn source(path: &str, split: &str, cut: Cut) -> Result<AuditSource, SourceError> {
     let file = Path::new(path);
     if file.is_file() && !is_shard(file)? {
-        let separation = match cut.documents_by {
-            By::EmptyLine => Separation::EmptyLine,
-            By::Line => Separation::Line,
-            By::File => Separation::File,
-        };
+        let separation = cut.documents_by.into();
         return Ok(AuditSource::Texts { paths: vec![file.to_path_buf()], separation });
     }
     let paths: Vec<PathBuf> = match split {

@@ -52,7 +52,14 @@ pub(super) fn run(
         let mut commit: Commit<'_> = if wanted { Some(&mut keep) } else { None };
         let outcome = session.run(args, &mut commit);
         match outcome {
-            Ok(()) => return Ok(Finished { receipt: session.receipt()?, resumed_at_chunk }),
+            Ok(()) => {
+                let receipt = session.receipt()?;
+                drop(session);
+                if !args.quiet {
+                    device.notes().iter().for_each(|note| eprintln!("note: {note}"));
+                }
+                return Ok(Finished { receipt, resumed_at_chunk });
+            }
             Err(error) if is_lost(&*error) => {
                 let done = committed(last.as_ref());
                 losses = if done > begun { 1 } else { losses + 1 };

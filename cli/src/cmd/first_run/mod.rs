@@ -4,16 +4,16 @@
 //! what was read back → generation.
 
 mod compressors;
-mod corpus;
 mod report;
 mod split;
 
+use crate::cmd::data::sotu;
 use crate::device::{Device, Target};
 use crate::exit::{Outcome, Status};
 use clap::Args;
 use golf_core::artifact::{Artifact, Limits};
 use golf_core::backend::Backend;
-use golf_core::data::{CorpusOptions, HeldOut, Separation, TokenStream, corpus as shards, stream};
+use golf_core::data::{CorpusOptions, HeldOut, Separation, TokenStream, corpus, stream};
 use golf_core::digest::hex;
 use golf_core::eval::receipt::TotalsRecord;
 use golf_core::eval::{
@@ -53,9 +53,19 @@ pub struct FirstRunArgs {
     /// Threads (default: all cores).
     #[arg(long)]
     threads: Option<usize>,
+    /// Print what was found as one JSON object instead of telling it.
+    #[arg(long)]
+    json: bool,
 }
 
 impl FirstRunArgs {
+    /// What happens meanwhile, for people.
+    fn tell(&self, line: impl std::fmt::Display) {
+        if !self.json {
+            println!("{line}");
+        }
+    }
+
     fn cpu(&self) -> Box<dyn Backend> {
         Box::new(Target { threads: self.threads, ..Target::from(Device::Cpu) }.cpu())
     }
@@ -76,26 +86,32 @@ pub fn run(args: &FirstRunArgs) -> Outcome {
     let mut split = documents(args)?;
     truncate(&mut split.held_out, HELD_OUT_BYTES);
     let train_bytes: usize = split.train.iter().map(String::len).sum();
-    println!(
-        "corpus      {} documents, {train_bytes} bytes; {} bytes held out",
-        split.train.len(),
-        split.held_out.len()
-    );
+    let (documents, held_out) = (split.train.len(), split.held_out.len());
+    args.tell(format_args!(
+        "corpus      {documents} documents, {train_bytes} bytes; {held_out} bytes held out"
+    ));
     let start = Instant::now();
     let tokenizer = train_bpe(split.train.iter().map(String::as_str), args.vocab)?;
-    println!("tokenizer   {} pieces in {:.1} s", tokenizer.len(), start.elapsed().as_secs_f64());
+    args.tell(format_args!(
+        "tokenizer   {} pieces in {:.1} s",
+        tokenizer.len(),
+        start.elapsed().as_secs_f64()
+    ));
     let stream = make_shards(args, &split, &tokenizer)?;
-    println!("shards      {} tokens", stream.tokens());
+    args.tell(format_args!("shards      {} tokens", stream.tokens()));
     let (path, tokens_per_s) = train(args, stream, &tokenizer)?;
     let report = evaluate(args, &path, &split.held_out, tokens_per_s)?;
-    println!("{report}");
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => println!("{report}"),
+    }
     Ok(Status::Done)
 }
 
 /// The corpus, or the user's text, cut into two.
 fn documents(args: &FirstRunArgs) -> Result<Split, Box<dyn Error>> {
     let Some(path) = &args.text else {
-        return Ok(split(corpus::obtain(&args.out.join("downloads"))?));
+        return Ok(split(sotu::obtain(&args.out.join("downloads"))?));
     };
     let text = crate::cmd::load::text(path)?;
     let documents: Vec<String> =
@@ -150,7 +166,7 @@ fn make_shards(
         shard_tokens: 100_000_000,
         tokenizer: hex(&tokenizer.identity()),
     };
-    shards::build(&paths, &options, |text| tokenizer.encode(text))?;
+    corpus::build(&paths, &options, |text| tokenizer.encode(text))?;
     let stream = TokenStream::open(stream::shards_in(&folder, "first", "train")?)?;
     stream.check_tokens(tokenizer.len())?;
     Ok(stream)
@@ -187,11 +203,11 @@ fn train(
             (tokens, last_ms) = (tokens + step, *train_ms);
             if *train_ms >= shown {
                 shown = train_ms + args.seconds * 50.0;
-                println!("{}", event.log_line());
+                args.tell(event.log_line());
             }
         }
         Event::Checkpoint { .. } => {}
-        _ => println!("{}", event.log_line()),
+        _ => args.tell(event.log_line()),
     };
     match block_on(train_run(backend.as_mut(), job, &mut sink))? {
         RunOutcome::Finished { artifact, .. } => Ok((artifact, tokens as f64 / (last_ms / 1e3))),

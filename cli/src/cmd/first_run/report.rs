@@ -2,10 +2,12 @@
 
 use crate::cmd::inspect::cap_line;
 use comfy_table::Table;
+use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
 /// A row: something that predicts or compresses the held-out text.
+#[derive(Serialize)]
 pub struct Line {
     /// What it is.
     pub name: &'static str,
@@ -16,6 +18,7 @@ pub struct Line {
 }
 
 /// Everything that the run found.
+#[derive(Serialize)]
 pub struct Report {
     /// Rows of the table.
     pub lines: Vec<Line>,

@@ -16,6 +16,7 @@ use golf_core::plan::{Plan, PlanOptions, SlotKind, Step};
 use golf_core::reference::Reference;
 use golf_core::tensor::{DType, Data, Tensor};
 use pollster::block_on;
+use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 
@@ -28,6 +29,9 @@ pub(super) struct DiffArgs {
     /// Largest difference of an entry, relative to its magnitude plus the root mean square of its tensor
     #[arg(long, default_value_t = 1e-4)]
     tolerance: f64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// A backend that runs single steps; equal steps share their compiled form.
@@ -132,7 +136,7 @@ pub(super) fn run(args: &DiffArgs) -> Outcome {
     let (mut device, mut oracle) = (target.open()?, Reference::new());
     let mut device = Single { backend: device.as_mut(), compiled: HashMap::new() };
     let mut oracle = Single { backend: &mut oracle, compiled: HashMap::new() };
-    compare(&plan, slots(&plan, known), &mut device, &mut oracle, args.tolerance)
+    compare(&plan, slots(&plan, known), &mut device, &mut oracle, args)
 }
 
 /// What every slot holds before the first step; states that are no weights, such as caches, hold noise.
@@ -153,7 +157,7 @@ fn compare(
     mut slots: Vec<Option<Tensor>>,
     device: &mut Single<'_>,
     oracle: &mut Single<'_>,
-    tolerance: f64,
+    &DiffArgs { tolerance, json, .. }: &DiffArgs,
 ) -> Result<Status, Box<dyn Error>> {
     let mut worst = BTreeMap::<&str, (usize, f64)>::new();
     for (index, step) in plan.steps.iter().enumerate() {
@@ -164,18 +168,22 @@ fn compare(
         for (result, (got, want)) in got.iter().zip(&want).enumerate() {
             let off = difference(got, want);
             let exact = want.ty().dtype != DType::F32;
-            if off.worst > if exact { 0.0 } else { tolerance } {
-                println!(
-                    "step {index}, {:?}  # {}\nresult {result}, `{}`, entry {}: expected {}, got {}: off by {:.2e}, allowed {:.0e}",
-                    step.op,
-                    step.label,
-                    want.ty(),
-                    off.entry,
-                    off.expected,
-                    off.got,
-                    off.worst,
-                    if exact { 0.0 } else { tolerance }
-                );
+            let allowed = if exact { 0.0 } else { tolerance };
+            if off.worst > allowed {
+                let Difference { worst, entry, expected, got } = off;
+                let (op, label, ty) = (format!("{:?}", step.op), &step.label, want.ty().to_string());
+                match json {
+                    true => println!(
+                        "{:#}",
+                        json!({
+                            "ok": false, "step": index, "op": op, "label": label, "result": result, "type": ty, "entry": entry,
+                            "expected": expected, "got": got, "off": worst, "allowed": allowed,
+                        })
+                    ),
+                    false => println!(
+                        "step {index}, {op}  # {label}\nresult {result}, `{ty}`, entry {entry}: expected {expected}, got {got}: off by {worst:.2e}, allowed {allowed:.0e}"
+                    ),
+                }
                 return Ok(Status::CheckFailed);
             }
             let entry = worst.entry(step.op.def().name()).or_default();
@@ -188,6 +196,17 @@ fn compare(
     let row = |(op, (results, worst)): (&&str, &(usize, f64))| {
         vec![(*op).to_owned(), results.to_string(), format!("{worst:.2e}")]
     };
+    if json {
+        let ops = worst
+            .iter()
+            .map(|(op, (results, worst))| json!({ "op": op, "results": results, "worst": worst }));
+        let ops = ops.collect::<Vec<_>>();
+        println!(
+            "{:#}",
+            json!({ "ok": true, "steps": plan.steps.len(), "tolerance": tolerance, "ops": ops })
+        );
+        return Ok(Status::Done);
+    }
     println!("{}", markdown(&["op", "results", "worst"], &worst.iter().map(row).collect::<Vec<_>>()));
     println!("\nall {} steps within {tolerance:.0e} of the oracle", plan.steps.len());
     Ok(Status::Done)

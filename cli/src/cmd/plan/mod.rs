@@ -39,12 +39,12 @@ struct PlanFlags {
     /// What the plan is for
     #[arg(long, value_enum, default_value = "score")]
     phase: Phase,
-    /// Tokens of a window
-    #[arg(long, alias = "seq", default_value_t = 1024, value_parser = positive)]
-    window: usize,
-    /// Windows of a run
-    #[arg(long, default_value_t = 1, value_parser = positive)]
-    rows: usize,
+    /// Tokens of a window (default: 1024)
+    #[arg(long, alias = "seq", value_parser = positive)]
+    window: Option<usize>,
+    /// Windows of a run (default: 1)
+    #[arg(long, value_parser = positive)]
+    rows: Option<usize>,
     /// Tokens that a decode step reads
     #[arg(long, default_value_t = 1, value_parser = positive)]
     new: usize,
@@ -55,7 +55,10 @@ struct PlanFlags {
 
 impl PlanFlags {
     fn extents(&self) -> Extents {
-        Extents { window: Window { rows: self.rows, seq: self.window }, new: self.new }
+        Extents {
+            window: Window { rows: self.rows.unwrap_or(1), seq: self.window.unwrap_or(1024) },
+            new: self.new,
+        }
     }
 
     fn model(&self) -> Result<Model, ModelError> {

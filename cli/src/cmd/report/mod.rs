@@ -29,6 +29,9 @@ pub struct ReportArgs {
     /// The device's peak in TFLOP/s, for the utilization
     #[arg(long, value_name = "TFLOPS")]
     peak: Option<f64>,
+    /// Print where the report lies as one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Why there is no report.
@@ -66,7 +69,10 @@ pub enum ReportError {
 pub fn run(args: &ReportArgs) -> Outcome {
     let receipts = args.receipt.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, _>>()?;
     let path = write(&args.run, &receipts, args.peak)?;
-    println!("{}", path.display());
+    match args.json {
+        true => println!("{}", serde_json::json!({ "report": path.display().to_string() })),
+        false => println!("{}", path.display()),
+    }
     Ok(Status::Done)
 }
 

@@ -1,9 +1,9 @@
 //! Why training does not start.
 
 use super::shards::ShardsError;
+use crate::cmd::load::LoadError;
 use crate::config::ConfigError;
 use crate::device::DeviceNameError;
-use golf_core::tokenizer::TokenizerError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -32,13 +32,8 @@ pub enum StartError {
         source: io::Error,
     },
     /// The tokenizer is not one.
-    #[error("tokenizer `{}`: {source}", path.display())]
-    Tokenizer {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: TokenizerError,
-    },
+    #[error(transparent)]
+    Tokenizer(#[from] LoadError),
     /// A tokenizer larger than the vocabulary.
     #[error(
         "tokenizer `{path}` has {got} pieces: expected at most the vocabulary of {vocab}\nhint: do not set `vocab`, the tokenizer does"

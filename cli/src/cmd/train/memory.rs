@@ -1,19 +1,11 @@
 //! What to do when a GPU's memory is too small for a run: the largest micro-batch that fits, by the plans' own calculus.
 
 use crate::config::Config;
-use crate::device::cuda_precision;
+use crate::device::Device;
+use crate::training::Footprint;
 use golf_core::backend::{BackendError, Room};
-use golf_core::graph::Graph;
-use golf_core::model::gpt::Window;
-use golf_core::model::graphs::{gradient_graph, score_graph};
-use golf_core::model::parameters;
 use golf_core::ops::OpError;
-use golf_core::optim::average_graph;
-use golf_core::plan::{Plan, PlanOptions};
-use golf_core::train::groups::{fake_quantized, optimizer};
 use golf_core::train::{Recipe, TrainError};
-use golf_cuda::Footprint;
-use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// A run that does not fit, and what would.
@@ -54,6 +46,11 @@ pub(super) fn explained(error: TrainError, config: &Config) -> Box<dyn std::erro
     }
 }
 
+/// Bytes that a run takes with micro-batches of `rows`.
+fn taken(config: &Config, rows: usize) -> Result<u64, OpError> {
+    Ok(Footprint::of(config, rows, Device::Cuda(0))?.peak())
+}
+
 /// What fits into `room` bytes; `None` where not memory but something else is at fault.
 fn advice(config: &Config, room: u64) -> Option<Advice> {
     let Recipe { train_seq_len, .. } = config.recipe;
@@ -67,35 +64,6 @@ fn advice(config: &Config, room: u64) -> Option<Advice> {
         }
     }
     Some(Advice::Nothing { bytes, room })
-}
-
-/// Bytes that a run takes with micro-batches of `rows`: its plans side by side, and their states once.
-fn taken(config: &Config, rows: usize) -> Result<u64, OpError> {
-    let Config { model, recipe, .. } = config;
-    let window = Window { rows, seq: recipe.train_seq_len };
-    let shapes: BTreeMap<_, _> = parameters(model).into_iter().map(|p| (p.name, p.shape)).collect();
-    let optimizer = optimizer(model, recipe);
-    let gradient = |weights| gradient_graph(model, &weights, window, &optimizer.parameters());
-    let mut graphs: Vec<Graph> = vec![
-        gradient(Default::default())?,
-        score_graph(model, &Default::default(), window)?,
-        optimizer.update_graph(&shapes)?,
-    ];
-    if recipe.qat != golf_core::train::recipe::Qat::Never {
-        graphs.push(gradient(fake_quantized(model, recipe))?);
-    }
-    if recipe.ema_enabled || recipe.swa_enabled {
-        graphs.push(average_graph(&shapes)?);
-    }
-    let mut states = BTreeMap::new();
-    let mut bytes = 0;
-    for graph in &graphs {
-        let plan = Plan::new("memory", graph, PlanOptions::default());
-        let footprint = Footprint::of(&plan, cuda_precision(recipe.precision));
-        bytes += footprint.total() - footprint.states;
-        states.extend(plan.states.iter().map(|port| (port.name.clone(), port.operand.ty.bytes() as u64)));
-    }
-    Ok(bytes + states.values().sum::<u64>())
 }
 
 #[cfg(test)]

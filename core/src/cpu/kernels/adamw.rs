@@ -9,6 +9,9 @@ use crate::ops::AdamW;
 pub(in crate::cpu) fn run(op: &AdamW, mut launch: Launch<'_>) {
     let g = launch.inputs[3].f32s();
     let [clip, lr_scale, bias1, bias2] = [4, 5, 6, 7].map(|i| launch.inputs[i].item());
+    if !clip.is_finite() {
+        return;
+    }
     let lr = op.lr * lr_scale;
     let (clip, epsilon) = (clip as f32, op.epsilon as f32);
     let (keep1, new1) = (op.beta1 as f32, (1.0 - op.beta1) as f32);

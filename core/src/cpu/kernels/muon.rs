@@ -15,6 +15,9 @@ pub(in crate::cpu) fn nesterov_momentum(mut launch: Launch<'_>) {
     let g = launch.inputs[1].f32s();
     let [clip, mu] = [2, 3].map(|i| launch.inputs[i].item() as f32);
     let [m, u] = launch.results();
+    if !clip.is_finite() {
+        return u.fill(0.0);
+    }
     let pieces = m.chunks_mut(ELEMENTS).zip(u.chunks_mut(ELEMENTS));
     launch.threads.each(pieces.collect(), |index, (m, u)| {
         let g = &g[index * ELEMENTS..][..m.len()];

@@ -9,6 +9,9 @@ use crate::ops::Sgd;
 pub(in crate::cpu) fn run(op: &Sgd, mut launch: Launch<'_>) {
     let g = launch.inputs[2].f32s();
     let [clip, lr_scale] = [3, 4].map(|i| launch.inputs[i].item());
+    if !clip.is_finite() {
+        return;
+    }
     let (clip, step, momentum) = (clip as f32, -(op.lr * lr_scale) as f32, op.momentum as f32);
     let [p, m] = launch.results();
     let pieces = p.chunks_mut(ELEMENTS).zip(m.chunks_mut(ELEMENTS));

@@ -5,6 +5,11 @@
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
+#define NOT_A_NUMBER __uint_as_float(0x7fc00000u)
+
+// Neither infinite nor NaN, for which every comparison fails.
+__device__ inline bool finite(float x) { return fabsf(x) <= 3.402823466e38f; }
+
 __device__ inline float4 splat(float x) { return make_float4(x, x, x, x); }
 
 __device__ inline float4 operator+(float4 a, float4 b) {

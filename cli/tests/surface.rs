@@ -1,0 +1,59 @@
+//! What scripts rely on: completions, exit codes, memory that is known before a run.
+
+use serde_json::Value;
+use std::process::{Command, Output};
+
+fn golf(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_golf")).args(arguments).output().expect("the command starts")
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = golf(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+#[test]
+fn every_program_has_completions_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        for (program, flag) in [("golf", "selftest"), ("golf-train", "precision"), ("golf-eval", "ttt-chunk")]
+        {
+            let output = golf(&["completions", shell, "--program", program]);
+            let text = String::from_utf8(output.stdout).expect("a script");
+            assert!(output.status.success() && text.contains(flag), "{shell} {program}");
+        }
+    }
+}
+
+#[test]
+fn the_memory_of_a_training_run_is_known_without_a_gpu() {
+    let peak = |more: &[&str]| {
+        let arguments = [&["plan", "show", "--device", "cuda", "--preset", "pr549", "--json"], more].concat();
+        json(&arguments)
+    };
+    let told = peak(&[]);
+    // One of eight GPUs: 786,432 tokens a step.
+    assert_eq!([&told["rows"], &told["window"]], [48, 2048]);
+    let of = |told: &Value| told["peak_bytes"].as_u64().expect("bytes");
+    let plans = told["plans"].as_object().expect("plans");
+    let sum: u64 = plans.values().map(|bytes| bytes.as_u64().expect("bytes")).sum();
+    let states = told["states"].as_u64().expect("bytes");
+    assert!(of(&told) < states + sum, "two plans of gradients are never there at once");
+    assert!(of(&told) < 80_000_000_000, "it fits the GPU that it is meant for");
+    assert!(of(&peak(&["--rows", "24"])) < of(&told) * 6 / 10);
+
+    let text = String::from_utf8(golf(&["plan", "show", "--device", "cuda", "--preset", "pr549"]).stdout)
+        .expect("text");
+    assert!(text.contains(&format!("peak {} bytes", of(&told))), "{text}");
+}
+
+#[test]
+fn a_plan_is_told_as_json_with_its_steps_and_its_memory() {
+    let told = json(&["plan", "show", "nano", "--json"]);
+    let steps = told["steps"].as_array().expect("steps");
+    let flops: u64 = steps.iter().map(|step| step["flops"].as_u64().expect("a count")).sum();
+    assert_eq!(told["flops"].as_u64(), Some(flops));
+    assert!(told["memory"]["total"].as_u64() > told["memory"]["states"].as_u64());
+    let told = json(&["plan", "diff", "nano", "--window", "16", "--device", "cpu", "--json"]);
+    assert_eq!((told["ok"].as_bool(), told["steps"].as_u64()), (Some(true), Some(steps.len() as u64)));
+}
