@@ -20,8 +20,9 @@ newton_schulz_stack(const float* u, float* x, float* pieces, u32 n, u32 member) 
     const u32 end = min((blockIdx.x + 1) * PIECE, n);
     float sum = 0.0f;
     for (u32 i = blockIdx.x * PIECE + threadIdx.x; i < end; i += blockDim.x) {
-        own[i] = u[i];
-        sum += u[i] * u[i];
+        const float entry = u[i];
+        own[i] = entry;
+        sum += entry * entry;
     }
     const float total = block_sum(sum, of_warps);
     if (threadIdx.x == 0) pieces[member * gridDim.x + blockIdx.x] = total;
