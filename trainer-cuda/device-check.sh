@@ -231,11 +231,11 @@ step_train() {
         skip "no text to train on (--text and --tokenizer)"
         return
     fi
-    if ! "$python" -c 'import sentencepiece' 2>/dev/null; then
-        skip "\`$python\` has no sentencepiece, which tokenizes the text"
-        return
-    fi
-    "$python" tests/bench/shards.py --tokenizer "$tokenizer" --out "$work/text" "$text"
+    case "$text" in
+        *.xz) python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$text" >"$work/text.txt" ;;
+        *) cp "$text" "$work/text.txt" ;;
+    esac
+    "$bin/golf" data tokenize "$work/text.txt" --tokenizer "$tokenizer" --out "$work/text"
     "$bin/golf-train" --preset "$preset" --data "$work/text" --tokenizer "$tokenizer" --device "$device" --precision bf16 \
         --max-wallclock-seconds "$seconds" --out "$keep"
     for file in "${scored[@]}"; do

@@ -23,7 +23,7 @@ pub(super) struct GetArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Corpus {
-    /// The State of the Union addresses of the United States' presidents: public domain, 9 MB.
+    /// The State of the Union addresses of the United States' presidents: public domain, 12 MB.
     Sotu,
 }
 
