@@ -7,8 +7,8 @@
 use crate::graph::{Graph, ValueId};
 use crate::model::graphs::grad_name;
 use crate::ops::{
-    AdamW, Add, Average, ClipCoefficient, Copy, MuonApply, NesterovMomentum, NewtonSchulz, OpError, Sgd,
-    SumSquares,
+    AdamW, Add, Average, ClipCoefficient, Copy, LARGEST_BANK, MuonApply, NesterovMomentum, NewtonSchulz,
+    OpError, Sgd, SumSquares,
 };
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
@@ -131,46 +131,125 @@ impl Optimizer {
         let clip = graph.push(ClipCoefficient { limit: self.clip }, &[sum])?;
         graph.output("grad_norm", clip[0]);
         for group in &self.groups {
-            for name in group.params.iter().filter(|name| owned(name)) {
-                graph.scope(format!("update.{name}"));
-                group.append(&mut graph, name, &shapes[name], clip[1])?;
-            }
+            let names = group.params.iter().map(String::as_str).filter(|name| owned(name));
+            group.append(&mut graph, &names.collect::<Vec<_>>(), shapes, clip[1])?;
         }
         Ok(graph)
     }
 }
 
 impl Group {
-    fn append(&self, graph: &mut Graph, name: &str, shape: &[usize], clip: ValueId) -> Result<(), OpError> {
-        let ty = TensorType::f32(shape);
-        let p = graph.state(name, ty.clone());
-        let g = graph.state(&grad_name(name), ty.clone());
-        let m = graph.state(&moment_name(name), ty.clone());
-        let lr_scale = graph.scalar("lr_scale");
+    /// The update of the members `names`. Muon's matrices of one shape take their Newton–Schulz steps together, and so are
+    /// all alive between momentum and update.
+    fn append(
+        &self,
+        graph: &mut Graph,
+        names: &[&str],
+        shapes: &BTreeMap<String, Vec<usize>>,
+        clip: ValueId,
+    ) -> Result<(), OpError> {
         match self.rule {
             Rule::AdamW { beta1, beta2, epsilon, weight_decay } => {
-                let v = graph.state(&second_moment_name(name), ty);
-                let (bias1, bias2) = (graph.scalar("bias1"), graph.scalar("bias2"));
                 let op = AdamW { lr: self.lr, weight_decay, beta1, beta2, epsilon };
-                let out = graph.push(op, &[p, m, v, g, clip, lr_scale, bias1, bias2])?;
-                [p, m, v].into_iter().zip(out).for_each(|(state, value)| graph.assign(state, value));
+                names.iter().try_for_each(|name| append_adamw(graph, &op, name, &shapes[*name], clip))
             }
             Rule::Muon { weight_decay, decay_first } => {
-                let mu = graph.scalar("mu");
-                let out = graph.push(NesterovMomentum, &[m, g, clip, mu])?;
-                graph.assign(m, out[0]);
-                let o = graph.apply(NewtonSchulz { steps: NEWTON_SCHULZ_STEPS }, &[out[1]])?;
-                let w =
-                    graph.apply(MuonApply { lr: self.lr, weight_decay, decay_first }, &[p, o, lr_scale])?;
-                graph.assign(p, w);
+                let op = MuonApply { lr: self.lr, weight_decay, decay_first };
+                let banks = by_shape(names.iter().copied(), shapes);
+                let banks = banks
+                    .iter()
+                    .flat_map(|(shape, names)| names.chunks(LARGEST_BANK).map(move |bank| (*shape, bank)));
+                banks.into_iter().try_for_each(|(shape, bank)| append_muon(graph, &op, bank, shape, clip))
             }
             Rule::Sgd { momentum } => {
-                let out = graph.push(Sgd { lr: self.lr, momentum }, &[p, m, g, clip, lr_scale])?;
-                [p, m].into_iter().zip(out).for_each(|(state, value)| graph.assign(state, value));
+                let op = Sgd { lr: self.lr, momentum };
+                names.iter().try_for_each(|name| append_sgd(graph, &op, name, &shapes[*name], clip))
             }
         }
-        Ok(())
     }
+}
+
+fn append_adamw(
+    graph: &mut Graph,
+    op: &AdamW,
+    name: &str,
+    shape: &[usize],
+    clip: ValueId,
+) -> Result<(), OpError> {
+    graph.scope(format!("update.{name}"));
+    let [p, g, m] = trained(graph, name, shape);
+    let v = graph.state(&second_moment_name(name), TensorType::f32(shape));
+    let [lr_scale, bias1, bias2] = ["lr_scale", "bias1", "bias2"].map(|name| graph.scalar(name));
+    let out = graph.push(op.clone(), &[p, m, v, g, clip, lr_scale, bias1, bias2])?;
+    [p, m, v].into_iter().zip(out).for_each(|(state, value)| graph.assign(state, value));
+    Ok(())
+}
+
+fn append_sgd(
+    graph: &mut Graph,
+    op: &Sgd,
+    name: &str,
+    shape: &[usize],
+    clip: ValueId,
+) -> Result<(), OpError> {
+    graph.scope(format!("update.{name}"));
+    let [p, g, m] = trained(graph, name, shape);
+    let lr_scale = graph.scalar("lr_scale");
+    let out = graph.push(op.clone(), &[p, m, g, clip, lr_scale])?;
+    [p, m].into_iter().zip(out).for_each(|(state, value)| graph.assign(state, value));
+    Ok(())
+}
+
+/// All momenta of a bank, its orthogonalization, all its updates.
+fn append_muon(
+    graph: &mut Graph,
+    op: &MuonApply,
+    bank: &[&str],
+    shape: &[usize],
+    clip: ValueId,
+) -> Result<(), OpError> {
+    let [mu, lr_scale] = ["mu", "lr_scale"].map(|name| graph.scalar(name));
+    let (mut weights, mut updates) = (Vec::new(), Vec::new());
+    for name in bank {
+        graph.scope(format!("update.{name}"));
+        let [p, g, m] = trained(graph, name, shape);
+        let out = graph.push(NesterovMomentum, &[m, g, clip, mu])?;
+        graph.assign(m, out[0]);
+        weights.push(p);
+        updates.push(out[1]);
+    }
+    let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
+    graph.scope(format!("update.{}", extents.join("x")));
+    let orthogonal = graph.push(NewtonSchulz { steps: NEWTON_SCHULZ_STEPS }, &updates)?;
+    for ((name, p), o) in bank.iter().zip(weights).zip(orthogonal) {
+        graph.scope(format!("update.{name}"));
+        let w = graph.apply(op.clone(), &[p, o, lr_scale])?;
+        graph.assign(p, w);
+    }
+    Ok(())
+}
+
+/// A parameter, its gradient, and its momentum or first moment.
+fn trained(graph: &mut Graph, name: &str, shape: &[usize]) -> [ValueId; 3] {
+    [name.to_owned(), grad_name(name), moment_name(name)]
+        .map(|state| graph.state(&state, TensorType::f32(shape)))
+}
+
+/// `names` by the shapes of the parameters, which are banks where Muon updates them; shapes in the order of their first
+/// parameter, and parameters in theirs.
+pub fn by_shape<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    shapes: &'a BTreeMap<String, Vec<usize>>,
+) -> Vec<(&'a [usize], Vec<&'a str>)> {
+    let mut banks: Vec<(&[usize], Vec<&str>)> = Vec::new();
+    for name in names {
+        let shape = shapes[name].as_slice();
+        match banks.iter_mut().find(|(known, _)| *known == shape) {
+            Some((_, names)) => names.push(name),
+            None => banks.push((shape, vec![name])),
+        }
+    }
+    banks
 }
 
 /// Name of the state that holds a parameter's momentum or first moment.
@@ -218,4 +297,37 @@ pub fn average_restart_graph(shapes: &BTreeMap<String, Vec<usize>>) -> Result<Gr
         graph.assign(mean, new);
     }
     Ok(graph)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Op;
+
+    /// The Newton–Schulz steps of a Muon optimizer over `wide` and `tall` matrices, in turns: their labels and sizes.
+    fn banks(wide: usize, tall: usize, owned: impl Fn(&str) -> bool) -> Vec<(String, usize)> {
+        let mut shapes = BTreeMap::new();
+        shapes.extend((0..wide).map(|i| (format!("{i:02}.wide"), vec![2, 3])));
+        shapes.extend((0..tall).map(|i| (format!("{i:02}.tall"), vec![3, 2])));
+        let rule = Rule::Muon { weight_decay: 0.0, decay_first: true };
+        let group = Group { rule, lr: 0.1, params: shapes.keys().cloned().collect() };
+        let optimizer = Optimizer { groups: vec![group], clip: 1.0, counted_only: Vec::new() };
+        let graph = optimizer.owned_update_graph(&shapes, owned).expect("matrices");
+        assert_eq!(graph.assigns().len(), 2 * graph.nodes().iter().filter(|n| is_momentum(&n.op)).count());
+        let steps = graph.nodes().iter().filter(|node| matches!(node.op, Op::NewtonSchulz(_)));
+        steps.map(|node| (node.label.clone(), node.inputs.len())).collect()
+    }
+
+    fn is_momentum(op: &Op) -> bool {
+        matches!(op, Op::NesterovMomentum(_))
+    }
+
+    #[test]
+    fn matrices_of_one_shape_take_their_newton_schulz_steps_together() {
+        let label = |shape: &str| format!("update.{shape}");
+        assert_eq!(banks(3, 2, |_| true), [(label("3x2"), 2), (label("2x3"), 3)]);
+        assert_eq!(banks(3, 2, |name| name.starts_with("02")), [(label("2x3"), 1)]);
+        let many = LARGEST_BANK + 1;
+        assert_eq!(banks(many, 0, |_| true), [(label("2x3"), LARGEST_BANK), (label("2x3"), 1)]);
+    }
 }

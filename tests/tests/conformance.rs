@@ -61,6 +61,20 @@ fn the_number_of_threads_does_not_change_a_bit() {
     }
 }
 
+#[test]
+fn a_bank_has_the_bits_of_its_matrices_alone() {
+    for (candidate, mut backend) in available() {
+        for case in cases::all().iter().filter(|case| matches!(case.op, Op::NewtonSchulz(_))) {
+            let together = run_case(backend.as_mut(), case).expect("the backend takes every case");
+            for (matrix, together) in case.inputs.iter().zip(&together) {
+                let alone = Case { inputs: vec![matrix.clone()], ..case.clone() };
+                let alone = run_case(backend.as_mut(), &alone).expect("the backend takes every case");
+                assert!(bits(&alone[0]) == bits(together), "{}: {}", candidate.name, describe(case));
+            }
+        }
+    }
+}
+
 /// A case small enough to differentiate by differences, whose op is differentiable and smooth.
 fn differentiable(case: &Case) -> bool {
     // Straight-through by definition, not a derivative: see `fake_quant_passes_its_gradient_through`.

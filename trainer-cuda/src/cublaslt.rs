@@ -96,9 +96,9 @@ impl CublasLt {
             algorithm: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
             beta: f32::from(u8::from(gemm.accumulate)),
         };
-        prepared.left = Layout::new(left, CUDA_R_16BF)?;
-        prepared.right = Layout::new(right, CUDA_R_16BF)?;
-        prepared.result = Layout::new(d, CUDA_R_32F)?;
+        prepared.left = Layout::new(left, CUDA_R_16BF, gemm.stack)?;
+        prepared.right = Layout::new(right, CUDA_R_16BF, gemm.stack)?;
+        prepared.result = Layout::new(d, CUDA_R_32F, gemm.stack)?;
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         let transposed = [
             (Attribute::CUBLASLT_MATMUL_DESC_TRANSA, left.transposed),
@@ -126,14 +126,16 @@ impl CublasLt {
         let preference = Preference(result::create_matmul_pref()?);
         let workspace = WORKSPACE as u64;
         let schemes = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE as u32;
-        let (full, alignment) = (Gemm::ALIGNED as u32, gemm.alignment as u32);
+        // The library's first operand is our right one.
+        let ([right, left], result) =
+            (gemm.operand_alignments().map(|bytes| bytes as u32), gemm.alignment as u32);
         preference.set(Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace)?;
         let words = [
             (Attribute::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes),
-            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, full),
-            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, full),
-            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment),
-            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, left),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, right),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, result),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, result),
         ];
         words.into_iter().try_for_each(|(attribute, word)| preference.set(attribute, &word))?;
         // SAFETY: handle and descriptors are live.
@@ -196,9 +198,23 @@ impl Drop for CublasLt {
 }
 
 impl Layout {
-    fn new(stored: Stored, entry: sys::cudaDataType) -> Result<Self, CublasError> {
+    /// Of `stack` matrices, one after the other.
+    fn new(stored: Stored, entry: sys::cudaDataType, stack: usize) -> Result<Self, CublasError> {
+        use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
         let Stored { rows, cols, .. } = stored;
-        result::create_matrix_layout(entry, rows as u64, cols as u64, rows as i64).map(Self)
+        let layout = Self(result::create_matrix_layout(entry, rows as u64, cols as u64, rows as i64)?);
+        if stack > 1 {
+            // The widths of the two attributes are the library's: 32 and 64 bits.
+            layout.set(Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &(stack as i32))?;
+            let distance = stored.entries() as i64;
+            layout.set(Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &distance)?;
+        }
+        Ok(layout)
+    }
+
+    fn set<T>(&self, attribute: sys::cublasLtMatrixLayoutAttribute_t, value: &T) -> Result<(), CublasError> {
+        // SAFETY: the layout is live, and the library copies the value.
+        unsafe { result::set_matrix_layout_attribute(self.0, attribute, pointer(value), size_of::<T>()) }
     }
 }
 

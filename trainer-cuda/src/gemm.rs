@@ -15,11 +15,14 @@ pub struct Gemm {
     pub extents: [usize; 3],
     /// Whether the product is added to the result.
     pub accumulate: bool,
-    /// Bytes of which the result's address is a multiple; operands start at multiples of [`Gemm::ALIGNED`].
+    /// How many such products there are. Their left operands lie one after the other without gaps, and so do their right
+    /// ones and their results.
+    pub stack: usize,
+    /// Bytes of which the address of every result is a multiple.
     pub alignment: usize,
 }
 
-/// A matrix in memory, column by column, without gaps.
+/// A matrix in memory, column by column, without gaps; in a stack the next one follows at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Whether the product reads its transpose.
@@ -47,12 +50,22 @@ impl Gemm {
 
     /// The product of `form` with `[rows, cols, depth]` into a result that starts `offset` floats into its buffer.
     pub fn new(form: LinearForm, extents: [usize; 3], accumulate: bool, offset: usize) -> Self {
-        // The largest power of two in a non-zero offset of four-byte words.
-        let alignment = match offset {
-            0 => Self::ALIGNED,
-            _ => (4usize << offset.trailing_zeros()).min(Self::ALIGNED),
-        };
-        Self { form, extents, accumulate, alignment }
+        Self { form, extents, accumulate, stack: 1, alignment: aligned(4 * offset) }
+    }
+
+    /// So many of it.
+    pub fn stacked(self, stack: usize) -> Self {
+        let [rows, cols, _] = self.extents;
+        let alignment = if stack > 1 { self.alignment.min(aligned(4 * rows * cols)) } else { self.alignment };
+        Self { stack, alignment, ..self }
+    }
+
+    /// Bytes of which the addresses of every left and of every right operand, `a` and `b`, are multiples; their buffers start
+    /// at multiples of [`Gemm::ALIGNED`].
+    pub fn operand_alignments(&self) -> [usize; 2] {
+        let [rows, cols, depth] = self.extents;
+        [rows * depth, depth * cols]
+            .map(|entries| if self.stack > 1 { aligned(2 * entries) } else { Self::ALIGNED })
     }
 
     /// The same in column-major words.
@@ -68,10 +81,22 @@ impl Gemm {
         Columns { left: b, right: a, result: stored([rows, cols], false) }
     }
 
-    /// Entries of the operands and of the result, in the project's order `a`, `b`, `y`.
+    /// Entries of the operands and of the result, all of a stack, in the project's order `a`, `b`, `y`.
     pub fn entries(&self) -> [usize; 3] {
         let [rows, cols, depth] = self.extents;
-        [rows * depth, depth * cols, rows * cols]
+        [rows * depth, depth * cols, rows * cols].map(|entries| self.stack * entries)
+    }
+}
+
+/// The largest power of two in an offset of so many bytes, as far as anybody asks.
+fn aligned(bytes: usize) -> usize {
+    if bytes == 0 { Gemm::ALIGNED } else { (1 << bytes.trailing_zeros()).min(Gemm::ALIGNED) }
+}
+
+impl Stored {
+    /// Entries of the matrix, which is also the distance to the next one of a stack.
+    pub fn entries(&self) -> usize {
+        self.rows * self.cols
     }
 }
 
@@ -84,7 +109,8 @@ impl fmt::Display for Gemm {
         };
         let [rows, cols, depth] = self.extents;
         let sum = if self.accumulate { " added" } else { "" };
-        write!(f, "{form} {rows}x{cols}x{depth}{sum}")
+        write!(f, "{form} {rows}x{cols}x{depth}{sum}")?;
+        if self.stack > 1 { write!(f, " (stack of {})", self.stack) } else { Ok(()) }
     }
 }
 
@@ -103,12 +129,16 @@ pub(crate) fn interpret(
         i + j * stored.rows
     };
     let depth = if l.transposed { l.rows } else { l.cols };
-    for j in 0..result.cols {
-        for i in 0..result.rows {
-            let products = (0..depth).map(|k| left(place(l, [i, k])) * right(place(r, [k, j])));
-            let sum: f32 = products.sum();
-            let at = &mut d[place(result, [i, j])];
-            *at = if gemm.accumulate { *at + sum } else { sum };
+    for (member, d) in d.chunks_mut(result.entries().max(1)).enumerate() {
+        let [l_first, r_first] = [l, r].map(|stored| member * stored.entries());
+        for j in 0..result.cols {
+            for i in 0..result.rows {
+                let left = |k| left(l_first + place(l, [i, k]));
+                let products = (0..depth).map(|k| left(k) * right(r_first + place(r, [k, j])));
+                let sum: f32 = products.sum();
+                let at = &mut d[place(result, [i, j])];
+                *at = if gemm.accumulate { *at + sum } else { sum };
+            }
         }
     }
 }
@@ -154,6 +184,23 @@ mod tests {
     }
 
     #[test]
+    fn a_stack_is_its_products_one_by_one() {
+        for form in FORMS {
+            let (one, extents) = (Gemm::new(form, [3, 5, 7], true, 0), [3, 5, 7]);
+            let [a, b, y] = one.stacked(4).entries();
+            let a: Vec<f32> = (0..a).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
+            let b: Vec<f32> = (0..b).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
+            let mut got = vec![1.0; y];
+            interpret(&one.stacked(4), &|i| b[i], &|i| a[i], &mut got);
+            let members = a.chunks(21).zip(b.chunks(35)).zip(got.chunks(15)).enumerate();
+            for (member, ((a, b), got)) in members {
+                let want: Vec<f32> = naive(form, extents, a, b).iter().map(|x| 1.0 + x).collect();
+                assert_eq!(got, want, "{form:?}, member {member}");
+            }
+        }
+    }
+
+    #[test]
     fn the_description_of_a_layer_is_what_the_library_documents() {
         // y[98304,1536] = x[98304,512]·w[1536,512]ᵀ: `w` and `x` are columns of 512, and the first one is transposed.
         let columns = Gemm::new(LinearForm::Nt, [98_304, 1536, 512], false, 0).columns();
@@ -169,10 +216,24 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_in_a_stack_lies_where_the_one_before_ends() {
+        let alignments = |extents: [usize; 3], stack| {
+            let gemm = Gemm::new(LinearForm::Nn, extents, false, 0).stacked(stack);
+            (gemm.operand_alignments(), gemm.alignment)
+        };
+        assert_eq!(alignments([512, 512, 1536], 11), ([256, 256], 256));
+        // 33 entries of two bytes, 66 of two, 18 of four; alone, all start their buffers.
+        assert_eq!(alignments([3, 6, 11], 2), ([2, 4], 8));
+        assert_eq!(alignments([3, 6, 11], 1), ([256, 256], 256));
+    }
+
+    #[test]
     fn a_product_is_printed_with_its_form_and_extents() {
         assert_eq!(
             Gemm::new(LinearForm::Tn, [512, 1536, 98_304], true, 0).to_string(),
             "tn 512x1536x98304 added"
         );
+        let stack = Gemm::new(LinearForm::Nt, [512, 512, 1536], false, 0).stacked(11);
+        assert_eq!(stack.to_string(), "nt 512x512x1536 (stack of 11)");
     }
 }

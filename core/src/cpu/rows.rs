@@ -25,6 +25,16 @@ pub(super) fn map(threads: &Threads, y: &mut [f32], a: &[f32], f: impl Fn(f32) -
     });
 }
 
+/// `y = f(y)`, elementwise.
+pub(super) fn map_in_place(threads: &Threads, y: &mut [f32], f: impl Fn(f32) -> f32 + Sync + Send) {
+    pieces(threads, y, |_, y| {
+        vector(
+            #[inline(always)]
+            || y.iter_mut().for_each(|y| *y = f(*y)),
+        );
+    });
+}
+
 /// `y = f(a, b)`, elementwise.
 pub(super) fn map2(
     threads: &Threads,

@@ -18,6 +18,14 @@ impl<'a> Args<'a> {
         Ok(Self { op, inputs })
     }
 
+    /// Checks that there are operands, and no more than `most`.
+    pub fn some(op: &'static str, inputs: &'a [&'a TensorType], most: usize) -> Result<Self, OpError> {
+        if inputs.is_empty() || inputs.len() > most {
+            return Err(OpError::Count { op, most, got: inputs.len() });
+        }
+        Ok(Self { op, inputs })
+    }
+
     fn refuse<T>(&self, operand: usize, expected: impl Into<String>) -> Result<T, OpError> {
         Err(OpError::Operand {
             op: self.op,

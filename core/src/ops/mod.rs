@@ -68,7 +68,7 @@ pub use linear::{Linear, LinearForm};
 pub use linear_activation::LinearActivation;
 pub use linear_add_scaled::LinearAddScaled;
 pub use mean::{Mean, Spread};
-pub use muon::{MuonApply, NEWTON_SCHULZ_COEFFICIENTS, NesterovMomentum, NewtonSchulz};
+pub use muon::{LARGEST_BANK, MuonApply, NEWTON_SCHULZ_COEFFICIENTS, NesterovMomentum, NewtonSchulz};
 pub use qk_norm_rope::{QkNormRope, QkNormRopeGrad, rope_angle};
 pub use qk_norm_rope_at::QkNormRopeAt;
 pub use residual_mix::{ResidualMix, ResidualMixGrad};
@@ -92,6 +92,16 @@ pub enum OpError {
         op: &'static str,
         /// Number of operands that it takes.
         expected: usize,
+        /// Number that it was given.
+        got: usize,
+    },
+    /// Too many operands, or none, where their number is free.
+    #[error("`{op}`: expected 1 to {most} operands, got {got}")]
+    Count {
+        /// Name of the op.
+        op: &'static str,
+        /// Largest number of operands that it takes.
+        most: usize,
         /// Number that it was given.
         got: usize,
     },

@@ -13,7 +13,7 @@ use super::trainer::compile;
 use crate::backend::ExecutableId;
 use crate::collective::{Bank, Call, Collective};
 use crate::model::graphs::{STEP_LOSS, grad_name};
-use crate::optim::{Optimizer, Rule, moment_name, squares_name};
+use crate::optim::{Optimizer, Rule, by_shape, moment_name, squares_name};
 use crate::tensor::{Tensor, TensorType};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -37,17 +37,11 @@ pub fn is_own_run(run: usize, rank: usize, size: usize) -> bool {
 
 /// Muon's matrices in banks by shape, the largest bank first.
 pub fn banks(optimizer: &Optimizer, shapes: &BTreeMap<String, Vec<usize>>, size: usize) -> Vec<Bank> {
-    let mut by_shape: Vec<(&Vec<usize>, Vec<String>)> = Vec::new();
     let muon = optimizer.groups.iter().filter(|group| matches!(group.rule, Rule::Muon { .. }));
-    for name in muon.flat_map(|group| &group.params) {
-        let shape = &shapes[name];
-        match by_shape.iter_mut().find(|(s, _)| *s == shape) {
-            Some((_, names)) => names.push(name.clone()),
-            None => by_shape.push((shape, vec![name.clone()])),
-        }
-    }
-    by_shape.sort_by_key(|(shape, names)| Reverse(shape.iter().product::<usize>() * names.len()));
-    by_shape.into_iter().map(|(shape, names)| Bank::new(names, shape, size)).collect()
+    let mut banks = by_shape(muon.flat_map(|group| &group.params).map(String::as_str), shapes);
+    banks.sort_by_key(|(shape, names)| Reverse(shape.iter().product::<usize>() * names.len()));
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    banks.into_iter().map(|(shape, names)| Bank::new(owned(names), shape, size)).collect()
 }
 
 /// A step's reduction and update over several ranks.

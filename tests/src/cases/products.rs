@@ -92,13 +92,19 @@ pub(super) fn linear_add_scaled() -> Vec<Case> {
 }
 
 pub(super) fn newton_schulz() -> Vec<Case> {
-    let case = |([r, c], steps): ([usize; 2], usize)| {
-        let u = Draw::new((r + c) as u64).floats(&[r, c], 0.1);
+    let case = |([r, c], steps, count): ([usize; 2], usize, usize)| {
+        let mut draw = Draw::new((r + c) as u64);
+        let bank = (0..count).map(|_| draw.floats(&[r, c], 0.1)).collect();
         // Every iteration multiplies small singular values, and their errors, by up to 3.4445.
         let growth = NEWTON_SCHULZ_COEFFICIENTS[0].powi(steps as i32);
-        Case::new(format!("{r}x{c}, {steps} steps"), NewtonSchulz { steps }, vec![u]).with_condition(growth)
+        let name = format!("{count} of {r}x{c}, {steps} steps");
+        Case::new(name, NewtonSchulz { steps }, bank).with_condition(growth)
     };
-    [([1, 1], 5), ([8, 8], 5), ([5, 20], 5), ([20, 5], 5), ([33, 48], 4), ([70, 30], 5)].map(case).into()
+    let shapes = [([1, 1], 5), ([8, 8], 5), ([5, 20], 5), ([20, 5], 5), ([33, 48], 4), ([70, 30], 5)];
+    // Several pieces of a norm, and more than one tile of every product.
+    let long = [([70, 140], 2, 2), ([140, 70], 1, 3)];
+    let banks = shapes.into_iter().flat_map(|(shape, steps)| [1, 2, 3].map(|count| (shape, steps, count)));
+    banks.chain(long).map(case).collect()
 }
 
 /// Weights with a clear nearest integer: within f32 rounding of a tie the two precisions may part by a step.

@@ -114,6 +114,7 @@ pub(super) fn grad(op: &HeadCrossEntropyGrad, low: &mut Lowering<'_>) {
         let dx = Product {
             form: LinearForm::Nn,
             extents: [rows, d, vocab],
+            stack: None,
             a: Matrix::plain(dz.clone()),
             b: Matrix::weight(Input(1), e),
             y: Matrix::at(Output(0), first * d),
@@ -132,6 +133,7 @@ fn embedding(low: &mut Lowering<'_>, dz: &Binding, first: usize, extents: [usize
     let de = Product {
         form: LinearForm::Tn,
         extents,
+        stack: None,
         a: Matrix::plain(dz.clone()),
         b: Matrix::at(Input(0), first * d),
         y: Matrix::plain(Output(1)),

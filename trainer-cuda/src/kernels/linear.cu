@@ -2,15 +2,18 @@
 // linear_add_scaled: x + scale⊙product. Each for operands b of floats and of packed rows, and in three cuts: a block per
 // tile of 64 × 64 or of 128 × 128 results, and a warp per result for very few rows, where a tile would leave most of its
 // threads idle and the weights are read once anyway.
+//
+// linear_64_stack, linear_128_stack: many products of one shape, plain operands, in either cut of tiles.
 
 #include "shared/product.cuh"
 #include "shared/reduce.cuh"
 #include "shared/tile.cuh"
 
 template <u32 SPAN, class Word, class Finish>
-__device__ inline void tile(Slices<SPAN>& slices, const float* a, const Word* b, const Product& p, Finish finish) {
-    const u32 row = blockIdx.x / p.tiles * 64 * SPAN;
-    const u32 col = blockIdx.x % p.tiles * 64 * SPAN;
+__device__ inline void tile(Slices<SPAN>& slices, const float* a, const Word* b, const Product& p, u32 index,
+                            Finish finish) {
+    const u32 row = index / p.tiles * 64 * SPAN;
+    const u32 col = index % p.tiles * 64 * SPAN;
     const Accumulators<SPAN> sums = multiply<SPAN>(slices, left_of(p, a), right_of(p, b), row, col, p.depth);
 #pragma unroll
     for (u32 at = 0; at < 4 * SPAN * SPAN; at++) {
@@ -52,7 +55,7 @@ __device__ inline void single(const float* a, const Word* b, const Product& p, F
         SHARED COMPUTE((AddScaled{y, x, scale}));                                                                      \
     }
 
-#define TILE_OF(FINISH) tile(slices, a, b, p, FINISH)
+#define TILE_OF(FINISH) tile(slices, a, b, p, blockIdx.x, FINISH)
 #define SINGLE(FINISH) single(a, b, p, FINISH)
 
 KERNELS(row_f32, float, , SINGLE)
@@ -61,3 +64,15 @@ KERNELS(64_f32, float, __shared__ Slices<1> slices;, TILE_OF)
 KERNELS(64_packed, u32, __shared__ Slices<1> slices;, TILE_OF)
 KERNELS(128_f32, float, __shared__ Slices<2> slices;, TILE_OF)
 KERNELS(128_packed, u32, __shared__ Slices<2> slices;, TILE_OF)
+
+extern "C" __global__ void __launch_bounds__(256)
+linear_64_stack(const float* a, const float* b, float* y, StackedProduct stack) {
+    __shared__ Slices<1> slices;
+    tile(slices, a, b, stack.member(), stack.tile(), Store{y, stack.product.accumulate});
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+linear_128_stack(const float* a, const float* b, float* y, StackedProduct stack) {
+    __shared__ Slices<2> slices;
+    tile(slices, a, b, stack.member(), stack.tile(), Store{y, stack.product.accumulate});
+}

@@ -47,8 +47,19 @@ static TABLE: [[[Kernel; 3]; 2]; 4] = [
 static PART: Kernel = Kernel { signature: "rrwuuuuuuuuuuuuuufuu", ..kernel(&BF16, "linear_bf16_part") };
 static SUM: Kernel = Kernel { signature: "rwuuuu", ..kernel(&BF16, "linear_bf16_sum") };
 
+/// Products of a stack: a block per tile of every member, by cut.
+static STACKS: [Kernel; 3] = [
+    stack(&SOURCE, "linear_64_stack"),
+    stack(&SOURCE, "linear_128_stack"),
+    stack(&BF16, "linear_bf16_stack"),
+];
+
+const fn stack(source: &'static Source, entry: &'static str) -> Kernel {
+    Kernel { signature: "rrwuuuuuuuuuuuuuufu", ..kernel(source, entry) }
+}
+
 pub(super) fn kernels() -> Vec<&'static Kernel> {
-    TABLE.iter().flatten().flatten().chain([&PART, &SUM]).collect()
+    TABLE.iter().flatten().flatten().chain(&STACKS).chain([&PART, &SUM]).collect()
 }
 
 /// How a product is cut into blocks.
@@ -93,8 +104,31 @@ impl Cut {
         if precision == Precision::Bf16 {
             return Cut::Tensor;
         }
-        let large = rows.div_ceil(128) * cols.div_ceil(128);
+        Cut::of_tiles(rows.div_ceil(128) * cols.div_ceil(128))
+    }
+
+    /// The cut of `stack` products of `rows × cols` results, always in tiles. What a member gets must not depend on how many
+    /// there are: a tile of either size adds up a result's terms in the order of the depth.
+    fn of_stack(precision: Precision, stack: usize, rows: usize, cols: usize) -> Cut {
+        match precision {
+            Precision::Bf16 => Cut::Tensor,
+            Precision::F32 => Cut::of_tiles(stack * rows.div_ceil(128) * cols.div_ceil(128)),
+        }
+    }
+
+    /// In f32, where there would be so many large tiles.
+    fn of_tiles(large: usize) -> Cut {
         if large >= MANY_TILES { Cut::Large } else { Cut::Small }
+    }
+
+    /// The kernel of stacks.
+    fn of_stacks(self) -> &'static Kernel {
+        match self {
+            Cut::Small => &STACKS[0],
+            Cut::Large => &STACKS[1],
+            Cut::Tensor => &STACKS[2],
+            Cut::Row => unreachable!("a stack is cut into tiles"),
+        }
     }
 
     /// Tiles in a row of tiles, and blocks, for `rows × cols` results.
@@ -152,6 +186,9 @@ impl Matrix {
 pub(super) struct Product {
     pub form: LinearForm,
     pub extents: [usize; 3],
+    /// How many such products there are, of plain matrices that lie one after the other; `None` for a single one, which is
+    /// then cut as suits it. A stack of one is formed as any stack is.
+    pub stack: Option<usize>,
     pub a: Matrix,
     pub b: Matrix,
     pub y: Matrix,
@@ -174,6 +211,7 @@ impl Product {
     /// The product as a library is asked for it.
     pub fn gemm(&self) -> Gemm {
         Gemm::new(self.form, self.extents, self.finish == Finish::Accumulate, self.y.offset)
+            .stacked(self.stack.unwrap_or(1))
     }
 
     /// Columns of the right operand as it is stored, row by row.
@@ -190,7 +228,10 @@ impl Product {
     /// Appends its launch, or those around a library's, or those of its parts.
     pub fn launch(self, low: &mut Lowering<'_>) {
         let [rows, cols, depth] = self.extents;
-        let cut = Cut::of(low.precision, self.form, rows, cols);
+        let cut = match self.stack {
+            None => Cut::of(low.precision, self.form, rows, cols),
+            Some(stack) => Cut::of_stack(low.precision, stack, rows, cols),
+        };
         if cut != Cut::Tensor {
             return low.launches.push(self.by(cut));
         }
@@ -199,8 +240,8 @@ impl Product {
         }
         let [tiles, blocks] = cut.blocks(rows, cols);
         let [parts, each] = parts_of(blocks, depth);
-        let plain = matches!(self.finish, Finish::Store | Finish::Accumulate) && self.b.bits.is_none();
-        if parts == 1 || !plain {
+        // The depth of a stack stays whole: its members fill a GPU together, and parts would multiply its memory.
+        if parts == 1 || !self.is_plain() || self.stack.is_some() {
             return low.launches.push(self.by(cut));
         }
         let results = rows * cols;
@@ -213,12 +254,20 @@ impl Product {
         low.launch_elements(&SUM, bindings, results, &[parts, y, accumulate].map(Param::from));
     }
 
+    /// Whether it is of floats, and is stored or added.
+    fn is_plain(&self) -> bool {
+        matches!(self.finish, Finish::Store | Finish::Accumulate) && self.b.bits.is_none()
+    }
+
     /// Its launch on tensor cores as a whole, whatever its size.
     pub fn on_tensor_cores(self) -> Launch {
         self.by(Cut::Tensor)
     }
 
     fn by(self, cut: Cut) -> Launch {
+        if let Some(stack) = self.stack {
+            return self.stacked(stack, cut);
+        }
         let [rows, cols, _] = self.extents;
         let [tiles, blocks] = cut.blocks(rows, cols);
         let params = self.params(tiles, self.accumulate(), self.y.offset);
@@ -233,6 +282,15 @@ impl Product {
         };
         let kernel = &TABLE[cut as usize][usize::from(self.b.bits.is_some())][finish];
         Launch::new(kernel, bindings, params, blocks)
+    }
+
+    fn stacked(self, stack: usize, cut: Cut) -> Launch {
+        assert!(self.is_plain(), "stacks are of floats, and stored or added");
+        let [rows, cols, _] = self.extents;
+        let [tiles, blocks] = cut.blocks(rows, cols);
+        let product = self.params(tiles, self.accumulate(), self.y.offset);
+        let bindings = vec![self.a.binding, self.b.binding, self.y.binding];
+        Launch::new(cut.of_stacks(), bindings, [product, vec![blocks.into()]].concat(), stack * blocks)
     }
 
     fn accumulate(&self) -> usize {
@@ -255,6 +313,7 @@ fn product(low: &mut Lowering<'_>, op: &Linear, [a, b]: [usize; 2], finish: Fini
     let product = Product {
         form: op.form,
         extents: op.extents(&low.input(a).shape, &low.input(b).shape),
+        stack: None,
         a: Matrix::plain(Input(a)),
         b: Matrix::weight(Input(b), low.input(b)),
         y: Matrix::plain(Output(0)),
@@ -297,13 +356,21 @@ mod tests {
     }
 
     #[test]
+    fn the_members_of_a_stack_fill_a_gpu_together() {
+        let of = |precision, stack| Cut::of_stack(precision, stack, 512, 512);
+        assert_eq!([1, 3, 4].map(|stack| of(Precision::F32, stack)), [Cut::Small, Cut::Small, Cut::Large]);
+        assert_eq!([1, 22].map(|stack| of(Precision::Bf16, stack)), [Cut::Tensor; 2]);
+        // Few rows are no reason to form single results here.
+        assert_eq!(Cut::of_stack(Precision::F32, 2, 1, 8192), Cut::Large);
+    }
+
+    #[test]
     fn depth_is_cut_where_tiles_are_few() {
         let table = [
             ([1024, 98_304], [1, 98_304]),
             // Gradients of weights.
             ([16, 98_304], [16, 6144]),
             ([48, 98_304], [5, 19_712]),
-            // Newton–Schulz.
             ([16, 512], [4, 128]),
             ([1, 300], [3, 128]),
             ([1, 100], [1, 128]),

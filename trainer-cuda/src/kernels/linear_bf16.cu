@@ -1,6 +1,8 @@
 // linear on tensor cores: the same products as in linear.cu, with the same finishes, in tiles of 128 × 128 results. For
 // options that ask for it.
 //
+// linear_bf16_stack: many products of one shape, plain operands.
+//
 // linear_bf16_part: where there are few tiles and much depth, as in gradients of weights, blocks take a tile over a part of
 // the depth each; linear_bf16_sum adds the parts in order, one thread per result.
 
@@ -96,6 +98,13 @@ extern "C" __global__ void __launch_bounds__(256)
 linear_add_scaled_bf16_packed(const float* a, const u32* b, float* y, const float* x, const float* scale, Product p) {
     __shared__ SlicePair stages[2];
     tile(stages, a, b, p, whole(p), AddScaled{y, x, scale});
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+linear_bf16_stack(const float* a, const float* b, float* y, StackedProduct stack) {
+    __shared__ SlicePair stages[2];
+    const Product p = stack.member();
+    tile(stages, a, b, p, Part{0, p.depth, stack.tile()}, Store{y, p.accumulate});
 }
 
 // Scalars of a product in parts; the host passes them as so many words.

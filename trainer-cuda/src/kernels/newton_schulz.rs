@@ -1,51 +1,120 @@
-//! Launches of `newton_schulz`: products and combinations, three products an iteration. A tall matrix is iterated as its
-//! transpose, which is never formed: the products read it the other way round.
+//! Launches of `newton_schulz`: the bank is copied into one stack, and every product of an iteration, three of them, is one
+//! launch over the stack; so are the combinations between them. The last one writes the results. A tall matrix is iterated as
+//! its transpose, which is never formed: the products read it the other way round.
+//!
+//! Invariant: the bits of a result do not depend on how many matrices there are, nor on which.
 
 use super::linear::{Finish, Matrix, Product};
-use super::sums;
 use crate::kernel::{ELEMENTS, Kernel, Source};
-use crate::lower::Binding::{self, Input, Output};
+use crate::lower::Binding::{self, Output};
 use crate::lower::Lowering;
 use golf_core::ops::{LinearForm, NEWTON_SCHULZ_COEFFICIENTS, NewtonSchulz};
 
 static SOURCE: Source = Source { file: "newton_schulz.cu", text: include_str!("newton_schulz.cu") };
-static NORMALIZE: Kernel =
-    Kernel { source: &SOURCE, entry: "newton_schulz_normalize", signature: "rwru", threads: ELEMENTS };
-static COMBINE: Kernel =
-    Kernel { source: &SOURCE, entry: "newton_schulz_combine", signature: "rwuff", threads: ELEMENTS };
 
-pub(super) const KERNELS: &[&Kernel] = &[&NORMALIZE, &COMBINE];
+const fn kernel(entry: &'static str, signature: &'static str) -> Kernel {
+    Kernel { source: &SOURCE, entry, signature, threads: ELEMENTS }
+}
+
+static STACK: Kernel = kernel("newton_schulz_stack", "rwwuu");
+static NORMS: Kernel = kernel("newton_schulz_norms", "rwu");
+static NORMALIZE: Kernel = kernel("newton_schulz_normalize", "rwuu");
+static COMBINE: Kernel = kernel("newton_schulz_combine", "rwuff");
+static RESULT: Kernel = kernel("newton_schulz_result", "rrwuuf");
+
+pub(super) const KERNELS: &[&Kernel] = &[&STACK, &NORMS, &NORMALIZE, &COMBINE, &RESULT];
+
+/// Elements of a piece of a sum, as in `newton_schulz.cu`.
+const PIECE: usize = 2048;
+
+/// The stacks of an iteration.
+struct Stacks {
+    /// Matrices in each.
+    count: usize,
+    /// Rows and columns of `x` and `update`.
+    shape: [usize; 2],
+    x: Binding,
+    gram: Binding,
+    square: Binding,
+    update: Binding,
+}
 
 pub(super) fn newton_schulz(op: &NewtonSchulz, low: &mut Lowering<'_>) {
-    let [rows, cols] = low.matrix(0);
-    let (r, c, tall) = (rows.min(cols), rows.max(cols), rows > cols);
-    let squares = low.scratch(1);
-    sums::squares(low, Input(0), rows * cols, squares.clone());
-    low.launch_elements(&NORMALIZE, vec![Input(0), Output(0), squares], rows * cols, &[]);
-    let (gram, square, update) = (low.scratch(r * r), low.scratch(r * r), low.scratch(r * c));
-    let [c0, c1, c2] = NEWTON_SCHULZ_COEFFICIENTS;
-    let x = || Output(0);
-    for _ in 0..op.steps {
-        // a = x·xᵀ, b = c₁·a + c₂·a·a, x ← c₀·x + b·x; b is symmetric.
-        let form = if tall { LinearForm::Tn } else { LinearForm::Nt };
-        multiply(low, form, [r, r, c], [x(), x(), gram.clone()]);
-        multiply(low, LinearForm::Nn, [r, r, r], [gram.clone(), gram.clone(), square.clone()]);
-        combine(low, r * r, [gram.clone(), square.clone()], [c2, c1]);
-        if tall {
-            multiply(low, LinearForm::Nt, [c, r, r], [x(), square.clone(), update.clone()]);
-        } else {
-            multiply(low, LinearForm::Nn, [r, c, r], [square.clone(), x(), update.clone()]);
+    assert!(op.steps > 0, "the last iteration writes the results");
+    let (shape, count) = (low.matrix(0), low.inputs());
+    let (n, side) = (shape[0] * shape[1], shape[0].min(shape[1]));
+    let [gram, square] = [0, 1].map(|_| low.scratch(count * side * side));
+    let [x, update] = [0, 1].map(|_| low.scratch(count * n));
+    let stacks = Stacks { count, shape, x, gram, square, update };
+    stacks.normalized(low);
+    for left in (0..op.steps).rev() {
+        stacks.products(low);
+        if left > 0 {
+            stacks.combine(low, n, [&stacks.update, &stacks.x], [stacks.c0(), 1.0]);
         }
-        combine(low, r * c, [update.clone(), x()], [c0, 1.0]);
+    }
+    for member in 0..count {
+        let bindings = vec![stacks.update.clone(), stacks.x.clone(), Output(member)];
+        low.launch_elements(&RESULT, bindings, n, &[member.into(), stacks.c0().into()]);
     }
 }
 
-fn multiply(low: &mut Lowering<'_>, form: LinearForm, extents: [usize; 3], [a, b, y]: [Binding; 3]) {
-    let [a, b, y] = [a, b, y].map(Matrix::plain);
-    Product { form, extents, a, b, y, finish: Finish::Store }.launch(low);
-}
+impl Stacks {
+    /// Stacks the operands, each divided by its norm.
+    fn normalized(&self, low: &mut Lowering<'_>) {
+        let n = self.shape[0] * self.shape[1];
+        let pieces = n.div_ceil(PIECE);
+        let (sums, norms) = (low.scratch(self.count * pieces), low.scratch(self.count));
+        for member in 0..self.count {
+            let bindings = vec![Output(member), self.x.clone(), sums.clone()];
+            low.launch(&STACK, bindings, vec![n.into(), member.into()], pieces);
+        }
+        low.launch(&NORMS, vec![sums, norms.clone()], vec![pieces.into()], self.count);
+        low.launch_elements(&NORMALIZE, vec![norms, self.x.clone()], self.count * n, &[n.into()]);
+    }
 
-/// `y ← y_factor·y + x_factor·x`.
-fn combine(low: &mut Lowering<'_>, n: usize, [x, y]: [Binding; 2], [y_factor, x_factor]: [f64; 2]) {
-    low.launch_elements(&COMBINE, vec![x, y], n, &[y_factor.into(), x_factor.into()]);
+    /// `a = x·xᵀ`, `b = c₁·a + c₂·a·a`, `update = b·x`; `b` is symmetric.
+    fn products(&self, low: &mut Lowering<'_>) {
+        let [rows, cols] = self.shape;
+        let (r, c, tall) = (rows.min(cols), rows.max(cols), rows > cols);
+        let Stacks { x, gram, square, update, .. } = self;
+        let [_, c1, c2] = NEWTON_SCHULZ_COEFFICIENTS;
+        let form = if tall { LinearForm::Tn } else { LinearForm::Nt };
+        self.multiply(low, form, [r, r, c], [x, x, gram]);
+        self.multiply(low, LinearForm::Nn, [r, r, r], [gram, gram, square]);
+        self.combine(low, r * r, [gram, square], [c2, c1]);
+        if tall {
+            self.multiply(low, LinearForm::Nt, [c, r, r], [x, square, update]);
+        } else {
+            self.multiply(low, LinearForm::Nn, [r, c, r], [square, x, update]);
+        }
+    }
+
+    fn multiply(
+        &self,
+        low: &mut Lowering<'_>,
+        form: LinearForm,
+        extents: [usize; 3],
+        operands: [&Binding; 3],
+    ) {
+        let [a, b, y] = operands.map(|binding| Matrix::plain(binding.clone()));
+        Product { form, extents, stack: Some(self.count), a, b, y, finish: Finish::Store }.launch(low);
+    }
+
+    /// `y ← y_factor·y + x_factor·x`, stacks of matrices of `n` floats.
+    fn combine(
+        &self,
+        low: &mut Lowering<'_>,
+        n: usize,
+        [x, y]: [&Binding; 2],
+        [y_factor, x_factor]: [f64; 2],
+    ) {
+        let factors = [y_factor.into(), x_factor.into()];
+        low.launch_elements(&COMBINE, vec![x.clone(), y.clone()], self.count * n, &factors);
+    }
+
+    /// What is left of `x` in an iteration.
+    fn c0(&self) -> f64 {
+        NEWTON_SCHULZ_COEFFICIENTS[0]
+    }
 }

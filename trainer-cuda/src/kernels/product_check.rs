@@ -29,5 +29,6 @@ pub(crate) fn largest_difference([x, y, parts]: [Binding; 3], n: usize) -> Launc
 pub(crate) fn own_product(gemm: &Gemm, [a, b, y]: [Binding; 3]) -> Launch {
     let [a, b, y] = [a, b, y].map(Matrix::plain);
     let finish = if gemm.accumulate { Finish::Accumulate } else { Finish::Store };
-    Product { form: gemm.form, extents: gemm.extents, a, b, y, finish }.on_tensor_cores()
+    let stack = (gemm.stack > 1).then_some(gemm.stack);
+    Product { form: gemm.form, extents: gemm.extents, stack, a, b, y, finish }.on_tensor_cores()
 }

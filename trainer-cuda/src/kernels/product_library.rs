@@ -34,7 +34,7 @@ pub(crate) fn round(x: Binding, n: usize, offset: usize, y: Binding) -> Launch {
     Launch::new(&ROUND, vec![x, y], params, rounded_words(n).div_ceil(ELEMENTS))
 }
 
-/// Appends the launches of `product`.
+/// Appends the launches of `product`; the operands of a stack are rounded as a whole.
 pub(super) fn launch(product: Product, low: &mut Lowering<'_>) {
     let gemm = product.gemm();
     let [a_entries, b_entries, entries] = gemm.entries();

@@ -7,12 +7,12 @@ use crate::selftest::session::Session;
 use crate::selftest::tolerance::Quantity;
 use golf_core::graph::Graph;
 use golf_core::model::graphs::grad_name;
-use golf_core::ops::NewtonSchulz;
+use golf_core::ops::{LARGEST_BANK, NewtonSchulz};
 use golf_core::optim::{Group, NEWTON_SCHULZ_STEPS, Optimizer, Rule, moment_name, second_moment_name};
 use golf_core::tensor::{Tensor, TensorType};
 use std::collections::BTreeMap;
 
-/// `ns5.<i>.input → output`, with the singular values of the output; leading extents are a batch.
+/// `ns5.<i>.input → output`, with the singular values of the output; leading extents are a bank.
 pub fn newton_schulz(site: &Site<'_>, report: &mut CaseReport) -> Result<(), Fault> {
     for group in groups(site.fixture, "ns5.") {
         let at = format!("ns5.{group}");
@@ -21,16 +21,16 @@ pub fn newton_schulz(site: &Site<'_>, report: &mut CaseReport) -> Result<(), Fau
             let name = format!("{at}.input");
             return Err(Fault::TensorShape { name, expected: vec![1, 1], got: input.shape });
         };
-        let mut graph = Graph::new();
-        let u = graph.input("u", TensorType::f32(&[rows, cols]));
-        let o = graph.apply(NewtonSchulz { steps: NEWTON_SCHULZ_STEPS }, &[u])?;
-        graph.output("o", o);
         let expected = site.fixture.floats_of(&format!("{at}.output"), &input.shape)?;
         let values = site.fixture.floats(&format!("{at}.singular_values"))?.values;
         let spectrum = rows.min(cols);
-        for (i, matrix) in input.values.chunks(rows * cols).enumerate() {
-            let tensor = Tensor::f32(&[rows, cols], matrix.to_vec());
-            let got = Session::new(site.device)?.evaluate(&graph, &[("u", &tensor)])?.remove(0).to_f64();
+        let matrices: Vec<Tensor> = input
+            .values
+            .chunks(rows * cols)
+            .map(|matrix| Tensor::f32(&[rows, cols], matrix.to_vec()))
+            .collect();
+        for (i, got) in orthogonalized(site, &matrices)?.into_iter().enumerate() {
+            let got = got.to_f64();
             let expected = expected.get(i * rows * cols..(i + 1) * rows * cols).unwrap_or_default();
             report.compare("ns5.output", Quantity::NewtonSchulz, &at, &got, expected);
             let expected = values.get(i * spectrum..(i + 1) * spectrum).unwrap_or_default();
@@ -39,6 +39,21 @@ pub fn newton_schulz(site: &Site<'_>, report: &mut CaseReport) -> Result<(), Fau
         }
     }
     Ok(())
+}
+
+/// A bank of matrices after its Newton–Schulz steps.
+fn orthogonalized(site: &Site<'_>, bank: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
+    let mut results = Vec::with_capacity(bank.len());
+    for bank in bank.chunks(LARGEST_BANK) {
+        let mut graph = Graph::new();
+        let names: Vec<String> = (0..bank.len()).map(|i| format!("u{i}")).collect();
+        let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(bank).collect();
+        let operands: Vec<_> = inputs.iter().map(|(name, u)| graph.input(name, u.ty().clone())).collect();
+        let orthogonal = graph.push(NewtonSchulz { steps: NEWTON_SCHULZ_STEPS }, &operands)?;
+        orthogonal.into_iter().enumerate().for_each(|(i, o)| graph.output(&format!("o{i}"), o));
+        results.extend(Session::new(site.device)?.evaluate(&graph, &inputs)?);
+    }
+    Ok(results)
 }
 
 /// Singular values in descending order, by one-sided Jacobi rotations of the shorter side.

@@ -5,7 +5,7 @@
 
 use crate::cpu::launch::Launch;
 use crate::cpu::product::{Old, View, ViewMut, product_tiled, transpose_tiled};
-use crate::cpu::rows::{ELEMENTS, map, update};
+use crate::cpu::rows::{ELEMENTS, map, map_in_place, update};
 use crate::cpu::simd::{madd, vector};
 use crate::cpu::threads::Threads;
 use crate::ops::{MuonApply, NEWTON_SCHULZ_COEFFICIENTS, NewtonSchulz};
@@ -77,23 +77,39 @@ impl Iteration<'_> {
     }
 }
 
-/// `(u[r,c]) → o[r,c]`.
-pub(in crate::cpu) fn newton_schulz(op: &NewtonSchulz, mut launch: Launch<'_>) {
+/// `(u₁[r,c], …) → (o₁[r,c], …)` in place, one after the other.
+pub(in crate::cpu) fn newton_schulz(op: &NewtonSchulz, launch: Launch<'_>) {
     let shape = launch.inputs[0].matrix();
-    let [u] = launch.floats();
-    let [out] = launch.results();
-    let (threads, side) = (launch.threads, shape[0].min(shape[1]));
-    let norm = super::clip_coefficient::long_dot(threads, u, u).sqrt() + 1e-7;
-    let inverse = (1.0 / norm) as f32;
-    let buffers = launch.scratch.at_least(2 * u.len() + 2 * side * side);
-    let (other, buffers) = buffers.split_at_mut(u.len());
-    let (transposed, squares) = buffers.split_at_mut(u.len());
+    let (len, side) = (shape[0] * shape[1], shape[0].min(shape[1]));
+    let buffers = launch.scratch.at_least(2 * len + 2 * side * side);
+    let (other, buffers) = buffers.split_at_mut(len);
+    let (transposed, squares) = buffers.split_at_mut(len);
     let (a, b) = squares.split_at_mut(side * side);
     let mut iteration = Iteration { shape, a, b, transposed };
+    for matrix in launch.outputs {
+        orthogonalize(op.steps, launch.threads, &mut iteration, matrix, other);
+    }
+}
+
+/// `u ← o`, with `other` as large as it.
+fn orthogonalize(
+    steps: usize,
+    threads: &Threads,
+    iteration: &mut Iteration<'_>,
+    u: &mut [f32],
+    other: &mut [f32],
+) {
+    let norm = super::clip_coefficient::long_dot(threads, u, u).sqrt() + 1e-7;
+    let inverse = (1.0 / norm) as f32;
     // The two buffers take turns so that the last iteration writes the result.
-    let (mut x, mut next) = if op.steps.is_multiple_of(2) { (out, other) } else { (other, out) };
-    map(threads, x, u, |u| inverse * u);
-    for _ in 0..op.steps {
+    let (mut x, mut next) = if steps.is_multiple_of(2) {
+        map_in_place(threads, u, |u| inverse * u);
+        (u, other)
+    } else {
+        map(threads, other, u, |u| inverse * u);
+        (other, u)
+    };
+    for _ in 0..steps {
         iteration.run(threads, x, next);
         std::mem::swap(&mut x, &mut next);
     }

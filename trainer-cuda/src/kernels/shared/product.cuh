@@ -17,6 +17,26 @@ struct Product {
     static constexpr const char* LETTERS = "uuuuuuuuuuuuuuf";
 };
 
+// Scalars of the products of a stack; operands and results of its members lie one after the other.
+struct StackedProduct {
+    Product product;
+    u32 blocks;  // of a member
+    static constexpr const char* LETTERS = "uuuuuuuuuuuuuufu";
+
+    // This block's member.
+    __device__ Product member() const {
+        Product p = product;
+        const u32 index = blockIdx.x / blocks;
+        p.a_offset += index * p.rows * p.depth;
+        p.b_offset += index * p.depth * p.cols;
+        p.y_offset += index * p.rows * p.cols;
+        return p;
+    }
+
+    // Which of its member's tiles this block forms.
+    __device__ u32 tile() const { return blockIdx.x % blocks; }
+};
+
 struct LeftOperand {
     const float* a;
     u32 rows, depth, a_i, a_l;
