@@ -66,8 +66,8 @@ impl ModelWeights {
         self.digest
     }
 
-    /// The hash of the weights that score a run's first chunk, as its record states it: [`adapted_digest`] of this digest and
-    /// the parameters that adapt.
+    /// The hash of the weights that score a run's first chunk, as its record states it: of this digest, and of the
+    /// hashes of the parameters that adapt, as plain f32, in the order of their names.
     ///
     /// # Errors
     /// Parameters to adapt that the model does not have.
