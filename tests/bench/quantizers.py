@@ -22,6 +22,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -38,7 +39,7 @@ TAX += [("int5", "sigma", "trellis")]
 EXPORTED = [("as exported", "s585", "gptq")]
 FULL = [(width, quantizer, "nearest") for width in ["int4", "int5", "int6", "int8"] for quantizer in ["max", "pct", "ratio", "sigma"]]
 FULL += [(width, quantizer, "gptq") for width in ["int4", "int5", "int6"] for quantizer in ["max", "ratio", "sigma"]]
-FULL += [("int5", "ratio", "output_ratio"), ("int5", "ratio", "gptq_s585")]
+FULL += [("int5", "ratio", "output_ratio"), ("int5", "ratio", "gptq_s585"), ("int5", "sigma", "trellis")]
 
 
 def call(command, parse=True):
@@ -120,9 +121,9 @@ def measure(args, model, form):
     cache.parent.mkdir(exist_ok=True)
     out = args.work / f"{model['name']}-{model['seed']}.bin"
     calib = "none" if method == "nearest" else model["calib"]
+    exported = source.parent / "artifact.bin"
     if form in EXPORTED:
         # The same values in single precision, with the tokenizer that the run's own file lacks.
-        exported = source.parent / "artifact.bin"
         report = quantized(args, model | {"source": exported}, ("fp32", "ratio", "nearest"), "none", out)
         report["bytes"] = exported.stat().st_size
     else:
@@ -132,7 +133,8 @@ def measure(args, model, form):
     row["chunks"] = chunks(args, out, model["held_out"])
     row["codecs"] = {}
     if args.codecs and form != BASE:
-        streams = call([args.golf, "bench", "codecs", out, "-o", "json"])["files"][0]
+        integers = exported if form in EXPORTED else out
+        streams = call([args.golf, "bench", "codecs", integers, "-o", "json"])["files"][0]
         row["codecs"] = {codec["codec"]: codec["bytes"] for codec in streams["rows"] if codec["equal"]}
         row["codecs"]["order 0"] = round(streams["entropy_bits"] * streams["weights"] / 8)
     cache.write_text(json.dumps(row))
@@ -217,7 +219,9 @@ def main():
             row["difference"], row["error"] = difference(scored, base)
             rows.append(row)
 
-    result = {"command": sys.argv[1:], "steps": args.steps, "targets": args.targets, "chunk": args.chunk}
+    # Names of files, not where they lie on this machine.
+    command = [re.sub(r"[^=]*/", "", argument) for argument in sys.argv[1:]]
+    result = {"command": command, "steps": args.steps, "targets": args.targets, "chunk": args.chunk}
     result |= {"calibration_rows": args.rows, "rows": rows}
     result["note"] = "bytes: the whole file, tokenizer included; codecs: the integers alone, by rows or columns, whichever is smaller"
     print(json.dumps(result, indent=1))
