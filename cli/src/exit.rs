@@ -30,6 +30,13 @@ pub enum Status {
     Interrupted(u8),
 }
 
+impl Status {
+    /// That of a file of `bytes` under a cap.
+    pub fn of_size(bytes: u64, cap: u64) -> Status {
+        if bytes > cap { Status::OverBudget } else { Status::Done }
+    }
+}
+
 /// Runs a command; prints an error with its chain of causes and maps the outcome to the exit code: 0 done, 1 failed, 3 a
 /// check failed, 4 over budget, 128 + signal when interrupted (usage errors are clap's 2).
 pub fn finish(command: impl FnOnce() -> Outcome) -> ExitCode {
@@ -70,4 +77,15 @@ fn end_on_closed_pipe() -> Result<(), Box<dyn Error>> {
 #[cfg(not(unix))]
 fn end_on_closed_pipe() -> Result<(), Box<dyn Error>> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_just_the_cap_is_within_it() {
+        let status = [15_999_999, 16_000_000, 16_000_001].map(|bytes| Status::of_size(bytes, 16_000_000));
+        assert_eq!(status, [Status::Done, Status::Done, Status::OverBudget]);
+    }
 }

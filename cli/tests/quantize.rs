@@ -88,6 +88,10 @@ fn a_checkpoint_becomes_a_file_of_the_size_asked_for() {
     assert!(losses[0] > losses[1] && losses[1] > losses[2], "{losses:?}");
     let refused = site.quantize(&checkpoint, "out.bin", &["--calib", "none", "--target-bytes", "2kB"]);
     assert!(refused.expect_err("too small").contains("cannot reach 2000 bytes"));
+    let paths = [site.path(&checkpoint), site.path("out.bin")].map(|path| path.display().to_string());
+    let paths = [paths[0].clone(), "-o".to_owned(), paths[1].clone()];
+    let output = site.golf("quantize", &["--calib", "none", "--target-bytes", "2kB"], &paths);
+    assert_eq!(output.status.code(), Some(4), "the code of an exceeded budget");
     let binary = site.quantize(&checkpoint, "out.bin", &["--target-bytes", "15.95MiB"]);
     assert!(binary.expect_err("binary units").contains("16724787"));
 }

@@ -208,7 +208,7 @@ fn train(args: &TrainArgs, resolved: &Resolved, mut part: Option<&mut Part>) -> 
             if first && let Err(error) = report::write(&out, &[], None) {
                 eprintln!("warning: no report: {error}");
             }
-            if bytes > CAP_BYTES { Status::OverBudget } else { Status::Done }
+            Status::of_size(bytes, CAP_BYTES)
         }
     })
 }
