@@ -27,7 +27,7 @@ steps=(
     "bits|two runs, bit by bit"
     "resume|a resumed run ends in the bytes of one that never stopped"
     "sanitizer|compute-sanitizer on small cases"
-    "speed|scoring and test-time training, single kernels"
+    "speed|scoring and test-time training, ops of a training step, single kernels"
     "peer|training step against PyTorch, alternating"
     "train|a timed training, raw and adapted scores"
 )
@@ -204,11 +204,15 @@ step_sanitizer() {
 }
 
 step_speed() {
-    local model precision
+    local model precision phase
     for model in baseline pr549; do
         for precision in f32 bf16; do
             "$bin/golf" bench --model "$model" --rows 16 --device "$device" --precision "$precision" -o json \
                 >"$(result "$model-$precision")"
+            for phase in gradient update; do
+                "$bin/golf" plan trace "$model" --phase "$phase" --rows 16 --window 2048 --device "$device" \
+                    --precision "$precision" -o json >"$(result "$model-$precision-$phase-by-op")"
+            done
         done
     done
     "$bin/golf" bench kernels --device "$device" -o json >"$(result kernels)"

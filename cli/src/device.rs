@@ -25,8 +25,8 @@ pub enum Device {
     Reference,
     /// An adapter of wgpu by its number in `golf doctor`; 0 is the most capable.
     Wgpu(usize),
-    /// An NVIDIA GPU by the number that its driver gives it.
-    Cuda(usize),
+    /// An NVIDIA GPU by the number that its driver gives it; without one the first, or the one of this rank.
+    Cuda(Option<usize>),
 }
 
 /// Why a device did not open.
@@ -69,11 +69,11 @@ impl FromStr for Device {
             "cpu" => Ok(Device::Cpu),
             "reference" => Ok(Device::Reference),
             "wgpu" => Ok(Device::Wgpu(0)),
-            "cuda" => Ok(Device::Cuda(0)),
+            "cuda" => Ok(Device::Cuda(None)),
             other => {
                 let numbered = |prefix| other.strip_prefix(prefix).and_then(index).flatten();
                 let wgpu = numbered("wgpu:").map(Device::Wgpu);
-                wgpu.or_else(|| numbered("cuda:").map(Device::Cuda)).ok_or_else(wrong)
+                wgpu.or_else(|| numbered("cuda:").map(Some).map(Device::Cuda)).ok_or_else(wrong)
             }
         }
     }
@@ -86,7 +86,8 @@ impl fmt::Display for Device {
             Device::Cpu => f.write_str("cpu"),
             Device::Reference => f.write_str("reference"),
             Device::Wgpu(index) => write!(f, "wgpu:{index}"),
-            Device::Cuda(index) => write!(f, "cuda:{index}"),
+            Device::Cuda(None) => f.write_str("cuda"),
+            Device::Cuda(Some(index)) => write!(f, "cuda:{index}"),
         }
     }
 }
@@ -183,9 +184,9 @@ impl Target {
         Ok(if self.poison { wgpu.with_poison() } else { wgpu })
     }
 
-    /// NVIDIA GPU number `index` with no states.
-    pub fn cuda(&self, index: usize) -> Result<Cuda, golf_cuda::DeviceError> {
-        let cuda = Cuda::open(index)?.with_precision(cuda_precision(self.precision));
+    /// NVIDIA GPU number `index`, the first without one, with no states.
+    pub fn cuda(&self, index: Option<usize>) -> Result<Cuda, golf_cuda::DeviceError> {
+        let cuda = Cuda::open(index.unwrap_or(0))?.with_precision(cuda_precision(self.precision));
         Ok(if self.poison { cuda.with_poison() } else { cuda })
     }
 
@@ -216,7 +217,7 @@ impl Target {
             Device::Cuda(index) => Box::new(self.cuda(index)?),
             Device::Reference => Box::new(match (self.noise, self.poison) {
                 (Some(seed), _) if self.precision == Precision::Bf16 => {
-                    Reference::with_noise(seed).with_bf16_products()
+                    Reference::with_noise(seed).with_bf16()
                 }
                 (Some(seed), _) => Reference::with_noise(seed),
                 (None, true) => Reference::with_poison(),
@@ -257,7 +258,7 @@ mod tests {
             let error = target(device).open().err().expect("no bf16 there").to_string();
             assert!(error.contains(&device.to_string()) && error.contains("--precision f32"), "{error}");
         }
-        target(Device::Cuda(0)).check_precision().expect("CUDA has it");
+        target(Device::Cuda(None)).check_precision().expect("CUDA has it");
     }
 
     #[test]
@@ -270,11 +271,18 @@ mod tests {
 
     #[test]
     fn device_names_are_read_as_they_are_printed() {
-        for device in [Device::Auto, Device::Cpu, Device::Reference, Device::Wgpu(12), Device::Cuda(3)] {
+        for device in [
+            Device::Auto,
+            Device::Cpu,
+            Device::Reference,
+            Device::Wgpu(12),
+            Device::Cuda(None),
+            Device::Cuda(Some(3)),
+        ] {
             assert_eq!(device.to_string().parse(), Ok(device));
         }
         assert_eq!("wgpu".parse(), Ok(Device::Wgpu(0)));
-        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+        assert_eq!("cuda:0".parse(), Ok(Device::Cuda(Some(0))));
     }
 
     #[test]

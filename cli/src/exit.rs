@@ -11,6 +11,8 @@ use {
     std::sync::{Arc, atomic::AtomicBool},
 };
 
+/// Exit code for what was checked and does not hold.
+const CHECK_FAILED: u8 = 3;
 /// Exit code for what does not fit a budget.
 const OVER_BUDGET: u8 = 4;
 
@@ -35,6 +37,16 @@ impl Status {
     pub fn of_size(bytes: u64, cap: u64) -> Status {
         if bytes > cap { Status::OverBudget } else { Status::Done }
     }
+
+    /// The verdict behind the exit code of a process that ran to its end.
+    pub fn of_code(code: i32) -> Option<Status> {
+        match u8::try_from(code).ok()? {
+            0 => Some(Status::Done),
+            CHECK_FAILED => Some(Status::CheckFailed),
+            OVER_BUDGET => Some(Status::OverBudget),
+            signal => signal.checked_sub(128).filter(|signal| *signal > 0).map(Status::Interrupted),
+        }
+    }
 }
 
 /// Runs a command; prints an error with its chain of causes and maps the outcome to the exit code: 0 done, 1 failed, 3 a
@@ -42,7 +54,7 @@ impl Status {
 pub fn finish(command: impl FnOnce() -> Outcome) -> ExitCode {
     match end_on_closed_pipe().and_then(|()| command()) {
         Ok(Status::Done) => ExitCode::SUCCESS,
-        Ok(Status::CheckFailed) => ExitCode::from(3),
+        Ok(Status::CheckFailed) => ExitCode::from(CHECK_FAILED),
         Ok(Status::OverBudget) => ExitCode::from(OVER_BUDGET),
         Ok(Status::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(error) => {
@@ -82,6 +94,14 @@ fn end_on_closed_pipe() -> Result<(), Box<dyn Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_verdict_is_read_back_from_its_code_and_a_failure_is_none() {
+        let codes = [0, 3, 4, 143, 1, 2, 128, -1].map(Status::of_code);
+        let verdicts = [Status::Done, Status::CheckFailed, Status::OverBudget, Status::Interrupted(15)];
+        assert_eq!(codes[..4], verdicts.map(Some));
+        assert_eq!(codes[4..], [None; 4]);
+    }
 
     #[test]
     fn a_file_of_just_the_cap_is_within_it() {

@@ -1,6 +1,7 @@
 //! Flags that several commands share, and values of flags.
 
 use crate::device::{Device, Target};
+use crate::ranks::Patience;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use golf_core::plan::{Fusion, PlanOptions};
@@ -30,6 +31,41 @@ impl DeviceFlags {
     pub fn target(&self) -> Target {
         let Self { device, threads, poison, precision, .. } = *self;
         Target { threads, poison, precision, plans: self.passes.options(), ..Target::from(device) }.settled()
+    }
+}
+
+/// Several processes that do one thing together.
+#[derive(Args, Clone, Debug)]
+pub struct RankFlags {
+    /// Work with so many processes on this machine; a launcher (torchrun, MPI, Slurm, Kubernetes) needs no flag
+    #[arg(long, value_name = "N", value_parser = positive)]
+    ranks: Option<usize>,
+    /// The same with an NVIDIA GPU for each: `--ranks N --device cuda`
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "ranks")]
+    gpus: Option<usize>,
+    /// Silence after which a rank hangs
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = Patience::seconds, hide_short_help = true)]
+    rank_timeout: f64,
+}
+
+impl RankFlags {
+    /// Ranks that were asked for.
+    pub fn asked(&self) -> Option<usize> {
+        self.ranks.or(self.gpus)
+    }
+
+    /// How long ranks wait for each other.
+    pub fn patience(&self) -> Patience {
+        Patience::of_silence(self.rank_timeout)
+    }
+
+    /// `target`, which `--gpus` makes a GPU unless another was named.
+    pub fn on(&self, target: Target) -> Target {
+        let device = match (self.gpus, target.device) {
+            (Some(_), Device::Cpu) => Device::Cuda(None),
+            (_, device) => device,
+        };
+        Target { device, ..target }
     }
 }
 

@@ -7,13 +7,15 @@ use clap::ValueEnum;
 use golf_core::eval::{EvalError, ModelWeights, plain};
 use golf_core::graph::Graph;
 use golf_core::model::gpt::{Weights, Window};
+use golf_core::model::graphs::grad_name;
 use golf_core::model::graphs::{decode_graph, gradient_graph, score_graph};
 use golf_core::model::init::{Init, initialize};
 use golf_core::model::{ModelConfig, parameters};
 use golf_core::ops::{HASH_HISTORY, OpError};
 use golf_core::quant::{ExportRecipe, Scales, Scheme, Storage, pack};
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
-use golf_core::train::{Preset, preset, presets};
+use golf_core::train::groups::optimizer;
+use golf_core::train::{Preset, Recipe, preset, presets};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thiserror::Error;
@@ -50,6 +52,8 @@ pub enum Phase {
     /// Loss and all gradients; weights are plain f32.
     #[value(alias = "train")]
     Gradient,
+    /// Clip and update of all weights by their gradients, as the preset's recipe does it
+    Update,
     /// Logits of the next token, behind the caches of a window.
     Decode,
 }
@@ -60,6 +64,7 @@ impl Phase {
         match self {
             Phase::Score => "score",
             Phase::Gradient => "gradient",
+            Phase::Update => "update",
             Phase::Decode => "decode",
         }
     }
@@ -82,15 +87,17 @@ pub struct Model {
     pub config: ModelConfig,
     /// Types of the weights that are not plain f32.
     dtypes: BTreeMap<String, DType>,
+    /// How it is trained.
+    recipe: Recipe,
     stored: Option<ModelWeights>,
 }
 
 impl Model {
     /// The preset or the artifact `name`; `bits` stores a preset's weights as [`ExportRecipe`] does.
     pub fn open(name: &str, bits: Option<ExportRecipe>) -> Result<Model, ModelError> {
-        if let Some(Preset { model: config, .. }) = preset(name, false) {
+        if let Some(Preset { model: config, recipe, .. }) = preset(name, false) {
             let dtypes = bits.map(|recipe| dtypes(&config, recipe)).unwrap_or_default();
-            return Ok(Model { name: name.to_owned(), config, dtypes, stored: None });
+            return Ok(Model { name: name.to_owned(), config, dtypes, recipe, stored: None });
         }
         let path = Path::new(name);
         if !path.exists() {
@@ -102,7 +109,8 @@ impl Model {
         let stored = ModelWeights::from_artifact(&load::artifact(path)?.0)?;
         let quantized = stored.tensors().iter().filter(|(_, tensor)| tensor.ty().dtype != DType::F32);
         let dtypes = quantized.map(|(name, tensor)| (name.clone(), tensor.ty().dtype)).collect();
-        Ok(Model { name: name.to_owned(), config: stored.config().clone(), dtypes, stored: Some(stored) })
+        let (name, config, recipe) = (name.to_owned(), stored.config().clone(), Recipe::default());
+        Ok(Model { name, config, dtypes, recipe, stored: Some(stored) })
     }
 
     /// Number of parameters.
@@ -129,28 +137,36 @@ impl Model {
                 let all: Vec<String> = parameters(&self.config).into_iter().map(|p| p.name).collect();
                 gradient_graph(&self.config, &Weights::default(), window, &all)
             }
+            Phase::Update => {
+                let shapes = parameters(&self.config).into_iter().map(|p| (p.name, p.shape)).collect();
+                optimizer(&self.config, &self.recipe).update_graph(&shapes)
+            }
             Phase::Decode => decode_graph(&self.config, &packed, window.seq, new.min(window.seq)),
         }
     }
 
-    /// The weights, of the types that the phase's plan asks for.
+    /// The weights, of the types that the phase's plan asks for, and made-up gradients where it reads those.
     pub fn tensors(&self, phase: Phase) -> BTreeMap<String, Tensor> {
         let tensors = match &self.stored {
             Some(stored) => stored.tensors().clone(),
             None => fresh(&self.config),
         };
         let operand = |name: &str, tensor: Tensor| match self.dtype(name).quant_bits() {
-            _ if phase == Phase::Gradient => plain(&tensor),
+            _ if matches!(phase, Phase::Gradient | Phase::Update) => plain(&tensor),
             Some(bits) if tensor.ty().dtype == DType::F32 => packed(bits, &tensor),
             _ => tensor,
         };
-        tensors
-            .into_iter()
-            .map(|(name, tensor)| {
-                let tensor = operand(&name, tensor);
-                (name, tensor)
-            })
-            .collect()
+        let weights = tensors.into_iter().map(|(name, tensor)| {
+            let tensor = operand(&name, tensor);
+            (name, tensor)
+        });
+        let mut states: BTreeMap<String, Tensor> = weights.collect();
+        if phase == Phase::Update {
+            let gradient = |(name, weight): (&String, &Tensor)| (grad_name(name), made_up(weight.shape()));
+            let gradients: Vec<(String, Tensor)> = states.iter().map(gradient).collect();
+            states.extend(gradients);
+        }
+        states
     }
 
     /// The weights for the evaluator.
@@ -176,6 +192,9 @@ impl Model {
                 ("share", Tensor::scalar(1.0)),
                 ("keep", Tensor::scalar(0.0)),
             ],
+            Phase::Update => {
+                ["lr_scale", "mu", "bias1", "bias2"].map(|name| (name, Tensor::scalar(0.5))).to_vec()
+            }
             Phase::Decode => vec![
                 ("tokens", ids(new, 7919)),
                 ("before", ids(HASH_HISTORY, 31)),
@@ -190,10 +209,14 @@ impl Model {
 fn fresh(config: &ModelConfig) -> BTreeMap<String, Tensor> {
     let mut tensors = initialize(config, Init::Uniform, 0);
     for tensor in tensors.values_mut().filter(|tensor| tensor.f32s().iter().all(|&x| x == 0.0)) {
-        let values = (0..tensor.ty().numel()).map(|i| noise(i) / 32.0).collect();
-        *tensor = Tensor::f32(tensor.shape(), values);
+        *tensor = made_up(tensor.shape());
     }
     tensors
+}
+
+/// Small numbers.
+fn made_up(shape: &[usize]) -> Tensor {
+    Tensor::f32(shape, (0..shape.iter().product()).map(|i| noise(i) / 32.0).collect())
 }
 
 /// Number `i` of a sequence in −1 to 1 that repeats after nothing that a kernel tiles by.
@@ -245,7 +268,7 @@ mod tests {
     fn fresh_weights_have_the_types_that_the_plans_ask_for() {
         let model = Model::open("baseline", Some(ExportRecipe::Int6)).expect("a preset");
         let extents = Extents { window: Window { rows: 1, seq: 8 }, new: 2 };
-        for phase in [Phase::Score, Phase::Gradient, Phase::Decode] {
+        for phase in [Phase::Score, Phase::Gradient, Phase::Update, Phase::Decode] {
             let (graph, tensors) =
                 (model.graph(phase, extents).expect("the model is valid"), model.tensors(phase));
             let plan = golf_core::plan::Plan::new(phase.name(), &graph, Default::default());

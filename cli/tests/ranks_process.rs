@@ -3,12 +3,14 @@
 //! The runs are the `nano` preset with eight micro-batches per step.
 #![cfg(target_os = "linux")]
 
+mod processes;
 mod site;
 
+use processes::{all_end, end, ranks_of, send};
 use site::{ARTIFACT, Site, names_in, signal, stderr};
 use std::fs;
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,57 +35,6 @@ fn launched(command: &mut Command, [rank, size]: [usize; 2], port: u16) -> &mut 
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Waits for the end of a process, which must come within `limit`.
-fn end(mut child: Child, limit: Duration) -> Output {
-    let begin = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begin.elapsed() > limit {
-            child.kill().unwrap();
-            panic!("still running after {limit:?}: {}", stderr(&child.wait_with_output().unwrap()));
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    child.wait_with_output().unwrap()
-}
-
-/// The processes that `parent` started, in the order of their ranks.
-fn ranks_of(parent: u32) -> Vec<u32> {
-    let rank = |pid: u32| {
-        let variables = fs::read(format!("/proc/{pid}/environ")).ok()?;
-        let mut variables = variables.split(|b| *b == 0).map(String::from_utf8_lossy);
-        variables.find_map(|v| v.strip_prefix("RANK=")?.parse::<usize>().ok())
-    };
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-    let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
-    let mut found: Vec<(usize, u32)> = children.filter_map(|pid| Some((rank(pid)?, pid))).collect();
-    found.sort_unstable();
-    found.into_iter().map(|(_, pid)| pid).collect()
-}
-
-fn send(signal: &str, pid: u32) {
-    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
-}
-
-/// Whether a process runs: neither gone nor only waiting to be reaped.
-fn runs(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_some_and(|rest| !rest.trim_start().is_empty() && !rest.trim_start().starts_with('Z'))
-}
-
-fn all_end(pids: &[u32], limit: Duration) {
-    let begin = Instant::now();
-    while pids.iter().any(|&pid| runs(pid)) {
-        assert!(
-            begin.elapsed() < limit,
-            "ranks go on: {:?}",
-            pids.iter().filter(|&&p| runs(p)).collect::<Vec<_>>()
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

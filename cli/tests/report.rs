@@ -43,7 +43,13 @@ fn a_report_says_what_the_events_say_and_counts_resumed_steps_once() {
     let receipt = folder.path().join("ttt.json");
     let json = r#"{"run":{"method":"score-first"},"totals":{"val_bpb":1.8,"val_loss":2.4}}"#;
     fs::write(&receipt, json).unwrap();
-    let output = report(folder.path(), &["--peak", "0.1", "--receipt", &receipt.display().to_string()]);
+    let trace = folder.path().join("trace.json");
+    let plan = ["plan", "trace", "nano", "--phase", "update", "-r", "1", "-o", "json"];
+    let timed = Command::new(env!("CARGO_BIN_EXE_golf")).args(plan).output().unwrap();
+    assert!(timed.status.success(), "{}", String::from_utf8_lossy(&timed.stderr));
+    fs::write(&trace, timed.stdout).unwrap();
+    let [receipt, trace] = [receipt, trace].map(|path| path.display().to_string());
+    let output = report(folder.path(), &["--peak", "0.1", "--receipt", &receipt, "--trace", &trace]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let page = fs::read_to_string(folder.path().join("report.md")).unwrap();
     for part in [
@@ -54,6 +60,8 @@ fn a_report_says_what_the_events_say_and_counts_resumed_steps_once() {
         "MFU",
         "score-first test-time training",
         "c0ffee",
+        "## Time by op\n\nnano update, ",
+        "newton_schulz",
     ] {
         assert!(page.contains(part), "`{part}` in:\n{page}");
     }

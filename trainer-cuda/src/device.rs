@@ -13,7 +13,7 @@ use crate::nvrtc::{Nvrtc, NvrtcError, OPTIONS};
 use crate::products::ProductError;
 use crate::staging::{LONGEST, Staging};
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, result, sys,
+    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, result, sys,
 };
 use cudarc::nvrtc::Ptx;
 use golf_core::backend::{BackendError, Room};
@@ -190,6 +190,7 @@ impl Driver for Device {
     type Function = CudaFunction;
     type Product = Product;
     type Recording = CudaGraph;
+    type Moment = CudaEvent;
 
     fn name(&self) -> String {
         format!("cuda:{} ({})", self.index, self.info.name)
@@ -337,5 +338,14 @@ impl Driver for Device {
 
     fn replay(&mut self, graph: &CudaGraph) -> Result<(), BackendError> {
         graph.launch().map_err(|error| self.failed(error))
+    }
+
+    fn moment(&mut self) -> Result<CudaEvent, BackendError> {
+        let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
+        self.stream.record_event(timed).map_err(|error| self.failed(error))
+    }
+
+    fn seconds(&mut self, from: &CudaEvent, to: &CudaEvent) -> Result<f64, BackendError> {
+        from.elapsed_ms(to).map(|ms| f64::from(ms) / 1e3).map_err(|error| self.failed(error))
     }
 }

@@ -18,6 +18,8 @@ pub trait Driver {
     type Product: Clone;
     /// Calls to be made again as one.
     type Recording;
+    /// A moment in the order of calls.
+    type Moment;
 
     /// Name for messages and receipts.
     fn name(&self) -> String;
@@ -69,4 +71,10 @@ pub trait Driver {
 
     /// Does what was written down. Buffers are those of then; what they hold is what they hold now.
     fn replay(&mut self, recording: &Self::Recording) -> Result<(), BackendError>;
+
+    /// The moment at which everything so far has run.
+    fn moment(&mut self) -> Result<Self::Moment, BackendError>;
+
+    /// Seconds from one moment to another, once both have come.
+    fn seconds(&mut self, from: &Self::Moment, to: &Self::Moment) -> Result<f64, BackendError>;
 }

@@ -22,6 +22,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 use thiserror::Error;
 
 pub use memory::Memory;
@@ -197,6 +198,7 @@ impl Driver for Emulator {
     type Function = Compiled;
     type Product = Gemm;
     type Recording = Recording;
+    type Moment = Instant;
 
     fn name(&self) -> String {
         "cuda-emulated".to_owned()
@@ -330,5 +332,13 @@ impl Driver for Emulator {
             }
         }
         Ok(())
+    }
+
+    fn moment(&mut self) -> Result<Instant, BackendError> {
+        Ok(Instant::now())
+    }
+
+    fn seconds(&mut self, from: &Instant, to: &Instant) -> Result<f64, BackendError> {
+        Ok(to.duration_since(*from).as_secs_f64())
     }
 }

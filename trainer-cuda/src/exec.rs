@@ -5,10 +5,10 @@
 use crate::driver::Driver;
 use crate::kernel::{Kernel, Param};
 use crate::lower::{Launch, Precision};
-use crate::pending::{Pending, Place};
+use crate::pending::{Pending, Place, Placed};
 use crate::products::Chosen;
 use crate::tables::Tables;
-use golf_core::backend::BackendError;
+use golf_core::backend::{BackendError, TraceEntry};
 use golf_core::plan::{Plan, SlotKind};
 use golf_core::tensor::{Data, Tensor, TensorType};
 use std::borrow::Cow;
@@ -28,6 +28,8 @@ struct Ready<D: Driver> {
     work: Work<D>,
     buffers: Vec<D::Buffer>,
     params: Vec<Param>,
+    /// The step of the plan that it belongs to.
+    step: usize,
 }
 
 /// Who does a launch's work.
@@ -116,7 +118,7 @@ impl<D: Driver> Executable<D> {
         let rounded = shared(&pending.rounded, "operands in bf16")?;
         let bytes = memory.bytes;
         let mut launches = Vec::with_capacity(pending.launches.len());
-        for (launch, places) in pending.launches {
+        for Placed { launch, places, step } in pending.launches {
             let mut buffers = Vec::with_capacity(places.len());
             for place in places {
                 buffers.push(match place {
@@ -131,7 +133,7 @@ impl<D: Driver> Executable<D> {
                 Some(gemm) => Work::Library(chosen.product(&gemm)),
                 None => Work::Kernel { function: driver.function(kernel)?, kernel, blocks },
             };
-            launches.push(Ready { work, buffers, params });
+            launches.push(Ready { work, buffers, params, step });
         }
         Ok(Executable { plan, slots, launches, saved, bytes, recorded: Recorded::First })
     }
@@ -176,6 +178,34 @@ impl<D: Driver> Executable<D> {
         for ready in &self.launches {
             ready.launch(driver)?;
         }
+        self.save(driver)
+    }
+
+    /// Launches everything call by call; the time of every step. Where the host is slower than the device, a step's time is
+    /// the host's.
+    pub fn trace(&self, driver: &mut D) -> Result<Vec<TraceEntry>, BackendError> {
+        let mut moments = vec![driver.moment()?];
+        for of_step in self.launches.chunk_by(|a, b| a.step == b.step) {
+            of_step.iter().try_for_each(|ready| ready.launch(driver))?;
+            moments.push(driver.moment()?);
+        }
+        self.save(driver)?;
+        let mut seconds = vec![0.0; self.plan.steps.len()];
+        let steps = self.launches.chunk_by(|a, b| a.step == b.step).map(|of_step| of_step[0].step);
+        for (step, between) in steps.zip(moments.windows(2)) {
+            seconds[step] = driver.seconds(&between[0], &between[1])?;
+        }
+        Ok(self
+            .plan
+            .steps
+            .iter()
+            .zip(seconds)
+            .map(|(step, seconds)| TraceEntry::new(step, seconds))
+            .collect())
+    }
+
+    /// Copies results that lie in states.
+    fn save(&self, driver: &mut D) -> Result<(), BackendError> {
         for (port, saved) in self.plan.outputs.iter().zip(&self.saved) {
             if let Some(saved) = saved {
                 driver.copy(&self.slots[port.operand.slot], saved, port.operand.ty.words())?;

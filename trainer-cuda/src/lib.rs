@@ -58,7 +58,9 @@ pub use products::{ProductError, library_products};
 pub use ranks::{DeviceCollective, Link, Move};
 
 use exec::{Executable, Options, State, States, allocate, words_of};
-use golf_core::backend::{Backend, BackendError, ExecutableId, Executables, LocalFuture, check_inputs};
+use golf_core::backend::{
+    Backend, BackendError, ExecutableId, Executables, LocalFuture, TraceEntry, check_inputs,
+};
 use golf_core::plan::Plan;
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
 use products::Chosen;
@@ -120,6 +122,17 @@ impl<D: Driver> Cuda<D> {
         let states: u64 = self.states.values().map(|state| state.ty.bytes() as u64).sum();
         let plans: u64 = self.executables.iter().map(|executable| executable.bytes).sum();
         states + plans + self.tables.bytes()
+    }
+
+    /// Runs a plan call by call; its steps with the time that each took on the device.
+    pub fn trace(
+        &mut self,
+        executable: ExecutableId,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<Vec<TraceEntry>, BackendError> {
+        let executable = &self.executables[executable];
+        executable.load(&mut self.driver, &check_inputs(&executable.plan, inputs)?)?;
+        executable.trace(&mut self.driver)
     }
 
     /// The state `name`, made as zeros where there is none.

@@ -19,10 +19,18 @@ pub(crate) enum Place {
     Table(Table),
 }
 
+/// A launch, where its bindings' memory is, and the step of the plan that it belongs to.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub launch: Launch,
+    pub places: Vec<Place>,
+    pub step: usize,
+}
+
 /// A plan's launches, and the buffers that its steps share.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    pub launches: Vec<(Launch, Vec<Place>)>,
+    pub launches: Vec<Placed>,
     /// Words of every scratch buffer.
     pub scratch: Vec<usize>,
     /// Words of every buffer of rounded operands.
@@ -37,7 +45,7 @@ impl Pending {
     pub fn of(plan: &Plan, precision: Precision, products: &Products, poison: bool) -> Self {
         let mut pending = Pending::default();
         let mut kept = Kept::default();
-        for step in &plan.steps {
+        for (number, step) in plan.steps.iter().enumerate() {
             let mut lowering = Lowering::new(step, precision).with_products(products);
             kernels::lower(&step.op, &mut lowering);
             let Lowering { launches, scratch, rounded, .. } = lowering;
@@ -46,8 +54,11 @@ impl Pending {
                 let pairs = step.op.def().in_place();
                 let fresh =
                     step.outputs.iter().enumerate().filter(|(r, _)| pairs.iter().all(|(o, _)| o != r));
-                fresh.for_each(|(_, operand)| pending.fill(Place::Slot(operand.slot), operand.ty.words()));
-                scratch.iter().enumerate().for_each(|(i, &words)| pending.fill(Place::Scratch(i), words));
+                fresh.for_each(|(_, operand)| {
+                    pending.fill(number, Place::Slot(operand.slot), operand.ty.words());
+                });
+                let scratch = scratch.iter().enumerate();
+                scratch.for_each(|(i, &words)| pending.fill(number, Place::Scratch(i), words));
             }
             let mut held = vec![0; rounded.len()];
             for launch in launches.into_iter().filter(|launch| launch.blocks > 0) {
@@ -62,17 +73,17 @@ impl Pending {
                         continue;
                     }
                     if poison {
-                        pending.fill(Place::Rounded(index), rounded[i]);
+                        pending.fill(number, Place::Rounded(index), rounded[i]);
                     }
                 }
                 let places = launch.bindings.iter().map(|binding| place(binding, step, &held)).collect();
                 kept.forget_written(&launch, &places);
-                pending.launches.push((launch, places));
+                pending.launches.push(Placed { launch, places, step: number });
             }
             if poison {
                 for &slot in &step.frees {
                     kept.forget(&Place::Slot(slot));
-                    pending.fill(Place::Slot(slot), plan.slots[slot].words);
+                    pending.fill(number, Place::Slot(slot), plan.slots[slot].words);
                 }
             }
         }
@@ -80,11 +91,11 @@ impl Pending {
         pending
     }
 
-    fn fill(&mut self, target: Place, words: usize) {
+    fn fill(&mut self, step: usize, target: Place, words: usize) {
         // Which binding it is does not matter: the place is given beside the launch.
         let launch = kernels::fill(Binding::Output(0), words, POISON);
         if launch.blocks > 0 {
-            self.launches.push((launch, vec![target]));
+            self.launches.push(Placed { launch, places: vec![target], step });
         }
     }
 }
@@ -184,7 +195,7 @@ mod tests {
         graph.output("last", last);
         let plan = Plan::new("test", &graph, PlanOptions::default());
         let pending = Pending::of(&plan, Precision::Bf16, products, false);
-        (pending.launches.iter().map(|(launch, _)| launch.kernel.entry).collect(), pending)
+        (pending.launches.iter().map(|placed| placed.launch.kernel.entry).collect(), pending)
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub fn library_products(plan: &Plan) -> Vec<(Gemm, usize)> {
     let all = Products::Library { refused: HashSet::new() };
     let pending = Pending::of(plan, Precision::Bf16, &all, false);
     let mut counted: Vec<(Gemm, usize)> = Vec::new();
-    for gemm in pending.launches.iter().filter_map(|(launch, _)| launch.gemm) {
+    for gemm in pending.launches.iter().filter_map(|placed| placed.launch.gemm) {
         match counted.iter_mut().find(|(known, _)| *known == gemm) {
             Some((_, count)) => *count += 1,
             None => counted.push((gemm, 1)),

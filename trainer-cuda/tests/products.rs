@@ -2,8 +2,8 @@
 
 use golf_core::backend::{Backend, ExecutableId};
 use golf_core::graph::Graph;
-use golf_core::ops::{AdamW, Linear, LinearForm};
-use golf_core::plan::{Plan, PlanOptions};
+use golf_core::ops::{AdamW, LeakyReluSquared, Linear, LinearForm};
+use golf_core::plan::{Fusion, Plan, PlanOptions};
 use golf_core::tensor::{Tensor, TensorType};
 use golf_cuda::{Cuda, Emulator, Fidelity, Order, Precision};
 use pollster::block_on;
@@ -138,4 +138,27 @@ fn a_library_that_forms_something_else_is_told_and_not_used() {
             "{notes:?}"
         );
     }
+}
+
+#[test]
+fn a_traced_plan_has_the_same_results_and_a_time_for_every_step() {
+    let test = "a_traced_plan_has_the_same_results_and_a_time_for_every_step";
+    let (Some(mut traced), Some(mut plain)) = (device(test, None), device(test, None)) else { return };
+    let inputs =
+        [("a", Tensor::f32(&[9, 33], scrambled(297, 1))), ("b", Tensor::f32(&[7, 33], scrambled(231, 2)))];
+    let inputs = inputs.each_ref().map(|(name, tensor)| (*name, tensor));
+    let mut graph = Graph::new();
+    let [a, b] = inputs.map(|(name, tensor)| graph.input(name, tensor.ty().clone()));
+    let y = graph.push(Linear::NT, &[a, b]).expect("the operands fit")[0];
+    let z = graph.push(LeakyReluSquared { slope: 0.5 }, &[y]).expect("the operand fits")[0];
+    graph.output("z", z);
+    let plan = Plan::new("two steps", &graph, PlanOptions { fuse: Fusion::NONE, ..PlanOptions::default() });
+    let mut compile = |cuda: &mut Cuda<Emulator>| block_on(cuda.compile(plan.clone())).expect("it compiles");
+    let (timed, untimed) = (compile(&mut traced), compile(&mut plain));
+    let steps = traced.trace(timed, &inputs).expect("it runs");
+    plain.submit(untimed, &inputs).expect("it runs");
+    assert_eq!(steps.iter().map(|step| step.op).collect::<Vec<_>>(), ["linear", "leaky_relu_squared"]);
+    assert!(steps.iter().all(|step| step.seconds > 0.0), "{steps:?}");
+    let z = |cuda: &mut Cuda<Emulator>, id| block_on(cuda.read_output(id, "z")).expect("an output").to_f32();
+    assert_eq!(z(&mut traced, timed), z(&mut plain, untimed));
 }

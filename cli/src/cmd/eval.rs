@@ -2,7 +2,8 @@
 //!
 //! The stream is BOS followed by the encoding of the whole text; targets are counted from its start. Without `--stride`
 //! windows do not overlap. The default window is the one that the artifact states, otherwise 1024. The run refuses (exit
-//! code 3) when the bytes charged are not those of the normalized text.
+//! code 3) when the bytes charged are not those of the normalized text. Where several ranks evaluate together, every one of them
+//! runs this; rank 0 alone writes and prints.
 
 pub(super) mod input;
 mod recovery;
@@ -12,7 +13,8 @@ mod session;
 use super::load;
 use crate::device::Target;
 use crate::exit::{Outcome, Status};
-use crate::flags::{DeviceFlags, positive};
+use crate::flags::{DeviceFlags, RankFlags, positive};
+use crate::ranks::role::{self, Part};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use golf_core::eval::{
@@ -92,7 +94,9 @@ pub struct EvalArgs {
     compare: bool,
     #[command(flatten)]
     device: DeviceFlags,
-    /// Most tokens of a batch; bounds memory.
+    #[command(flatten)]
+    ranks: RankFlags,
+    /// Most tokens of a batch; bounds memory. Ranks take whole batches: a chunk should have a few for each.
     #[arg(long, default_value_t = 8192, value_parser = positive)]
     batch_tokens: usize,
     /// Print one JSON object.
@@ -221,6 +225,12 @@ impl EvalArgs {
 /// Runs the command.
 pub fn run(args: &EvalArgs) -> Outcome {
     args.check_usage();
+    role::run(args.ranks.asked(), args.ranks.patience(), |part| evaluate(args, part))
+}
+
+/// Evaluates, alone or as one of several ranks.
+fn evaluate(args: &EvalArgs, mut part: Option<&mut Part>) -> Outcome {
+    let first = part.as_ref().is_none_or(|part| part.rank == 0);
     let (artifact, artifact_sha256) = load::artifact(&args.artifact)?;
     let chosen = load::tokenizer(&args.artifact, &artifact, args.tokenizer.as_deref(), args.force_tokenizer)?;
     let bos = chosen.tokenizer.bos().ok_or(load::LoadError::NoBos)? as i32;
@@ -228,23 +238,30 @@ pub fn run(args: &EvalArgs) -> Outcome {
     let wanted = args.targets.or(args.windows.map(|windows| windows.saturating_mul(window)));
     let stream = match input::stream(args, &chosen, bos, wanted) {
         Err(input::InputError::Lossy(error)) => {
-            eprintln!("error: {error}\nhint: --allow-lossy-tokenizer scores it and marks the result");
+            if first {
+                eprintln!("error: {error}\nhint: --allow-lossy-tokenizer scores it and marks the result");
+            }
             return Ok(Status::CheckFailed);
         }
         other => other?,
     };
     let stream = input::describe(stream, artifact_sha256, &chosen);
     let model = ModelWeights::from_artifact(&artifact)?;
-    let target = args.device.target();
+    let target = args.ranks.on(args.device.target());
     let options = args.options(&target, window, bos);
 
     let without_ttt = match args.compare && args.ttt != Ttt::Off {
-        true => Some(session::score_fixed(&target, &model, stream.clone(), options.clone())?),
+        true => {
+            Some(session::score_fixed(&target, part.as_deref_mut(), &model, stream.clone(), options.clone())?)
+        }
         false => None,
     };
     let started = Instant::now();
     let recovery::Finished { receipt, resumed_at_chunk } =
-        recovery::run(args, &target, &model, &stream, &options)?;
+        recovery::run(args, &target, part, &model, &stream, &options)?;
+    if !first {
+        return Ok(Status::Done);
+    }
     if let Some(path) = &args.receipt {
         let json = serde_json::to_string_pretty(&receipt)?;
         std::fs::write(path, json + "\n")

@@ -4,32 +4,32 @@
 //! configuration are checked in full before the first step. Where several ranks train together, every one of them runs this;
 //! rank 0 alone writes and prints.
 
-mod device;
 mod error;
 mod memory;
 mod output;
-mod role;
 pub(super) mod shards;
-mod signals;
 
 use crate::cmd::inspect::CAP_BYTES;
 use crate::cmd::{load, report};
-use crate::config::{self, Config, Given, Resolved};
+use crate::config::{self, Config, Given, Resolved, RunSettings};
+use crate::device::{Device, Target};
 use crate::exit::{Outcome, Status};
 use crate::flags::positive;
-use crate::ranks::{Patience, supervisor};
+use crate::ranks::Patience;
+use crate::ranks::device::Opened;
+use crate::ranks::role::{self, Part};
+use crate::ranks::signals;
 use clap::{Args, Parser};
-use device::Opened;
 pub use error::StartError;
 use golf_core::data::TokenStream;
 use golf_core::tokenizer::Tokenizer;
 use golf_core::train::metrics::{Event, Sink};
+use golf_core::train::recipe::Precision;
 use golf_core::train::session::{self, Every, Job, Resume};
 use golf_core::train::share::Reduction;
 use golf_core::train::validation::Validation;
 use golf_core::train::{checkpoint, presets};
 use output::{Output, Style};
-use role::{Part, Role};
 use signal_hook::consts::SIGTERM;
 use std::error::Error;
 use std::fs::{self, File, TryLockError};
@@ -146,22 +146,15 @@ pub fn run(args: &TrainArgs) -> Outcome {
     model.check()?;
     recipe.check()?;
     let patience = patience(run.rank_timeout)?;
-    match Role::of(args.ranks.or(args.gpus))? {
-        Role::Alone => train(args, &resolved, None),
-        Role::Supervisor(ranks) => {
-            let signals = signals::install()?;
-            Ok(supervisor::supervise(ranks, patience, || signals.received())?)
-        }
-        Role::Rank(member) => role::as_rank(&member, patience, |part| train(args, &resolved, Some(part))),
-    }
+    role::run(args.ranks.or(args.gpus), patience, |part| train(args, &resolved, part))
 }
 
 /// Trains, alone or as one of several ranks.
-fn train(args: &TrainArgs, resolved: &Resolved, mut part: Option<&mut Part>) -> Outcome {
+fn train(args: &TrainArgs, resolved: &Resolved, part: Option<&mut Part>) -> Outcome {
     let Config { run, model, recipe } = &resolved.config;
     let first = part.as_ref().is_none_or(|part| part.rank == 0);
     let tokenizer = tokenizer_of(&resolved.config)?;
-    let mut device = Opened::new(run, recipe.precision, part.as_deref())?;
+    let mut device = Opened::new(target(run, recipe.precision)?, part.as_deref())?;
     let (train, validation) = open_data(&resolved.config, tokenizer.as_ref())?;
     let reduction = reduction(&run.reduction)?;
     let out = output_folder(resolved);
@@ -193,10 +186,8 @@ fn train(args: &TrainArgs, resolved: &Resolved, mut part: Option<&mut Part>) -> 
     let mut silent = |_: &Event| ();
     let sink: &mut dyn Sink = output.as_mut().map_or(&mut silent, |output| output);
     let outcome = pollster::block_on(async {
-        match &mut part {
-            None => session::run(device.backend(), job, sink).await,
-            Some(part) => device.run_on_ranks(part, reduction, job, sink).await,
-        }
+        let mut ranks = device.collective(part)?;
+        session::run_on_ranks(&mut *ranks, reduction, job, sink).await
     });
     output.iter_mut().for_each(Output::close);
     drop(lock);
@@ -205,12 +196,19 @@ fn train(args: &TrainArgs, resolved: &Resolved, mut part: Option<&mut Part>) -> 
         // Without a signal of its own, a rank stops because another has one.
         session::Outcome::Interrupted => Status::Interrupted(signals.received().unwrap_or(SIGTERM as u8)),
         session::Outcome::Finished { bytes, .. } => {
-            if first && let Err(error) = report::write(&out, &[], None) {
+            if first && let Err(error) = report::write(&out, &report::Beside::default()) {
                 eprintln!("warning: no report: {error}");
             }
             Status::of_size(bytes, CAP_BYTES)
         }
     })
+}
+
+/// What a run computes on.
+fn target(run: &RunSettings, precision: Precision) -> Result<Target, StartError> {
+    let device: Device = run.device.parse().map_err(StartError::Device)?;
+    let threads = Some(run.threads).filter(|threads| *threads > 0);
+    Ok(Target { threads, precision, ..Target::from(device) })
 }
 
 fn resolve(args: &TrainArgs) -> Result<Resolved, StartError> {

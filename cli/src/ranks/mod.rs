@@ -2,15 +2,19 @@
 //!
 //! [`environment`] reads what torchrun, MPI, Slurm or Kubernetes say about a process; [`supervisor`] starts the ranks of one
 //! machine where there is no launcher; [`rendezvous`] brings all ranks together through one address, and [`links`] connects
-//! every pair; [`sockets`] is the [`golf_core::collective::Transport`] over these connections.
+//! every pair; [`sockets`] is the [`golf_core::collective::Transport`] over these connections. [`role`] is what a command calls:
+//! it does its work alone, as a rank, or by starting ranks; [`device`] is the device that it works on, and all ranks over it.
 //!
 //! Invariant: a rank that is missing, dead, silent or foreign ends the run on every rank within a known time, and is named.
 
+pub mod device;
 pub mod environment;
 mod hostlist;
 pub mod lifeline;
 pub mod links;
 pub mod rendezvous;
+pub mod role;
+pub mod signals;
 pub mod sockets;
 pub mod supervisor;
 mod wire;
@@ -28,6 +32,12 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// Reads a number of seconds that ranks may be silent.
+    pub fn seconds(text: &str) -> Result<f64, String> {
+        let seconds = text.parse().ok().filter(|seconds| (0.1..=1e6).contains(seconds));
+        seconds.ok_or_else(|| "expected 0.1..=1000000 seconds".to_owned())
+    }
+
     /// A rank that gives no sign of life for so long hangs.
     pub fn of_silence(seconds: f64) -> Self {
         Self { silence: Duration::from_secs_f64(seconds) }

@@ -154,10 +154,10 @@ impl Ranks {
         Ok(running)
     }
 
-    /// Ranks that ended otherwise than well or on a signal that was passed on.
+    /// Ranks that did not come to a verdict.
     fn failures(&self) -> impl Iterator<Item = (usize, &ExitStatus)> {
         let ended = self.0.iter().enumerate().filter_map(|(rank, r)| Some((rank, r.ended.as_ref()?)));
-        ended.filter(|(_, status)| !status.success() && interruption(status).is_none())
+        ended.filter(|(_, status)| verdict(status).is_none())
     }
 
     /// How the run ended, when all ranks have.
@@ -167,8 +167,8 @@ impl Ranks {
         if let Some((rank, status)) = killed.or_else(|| self.failures().next()) {
             return Err(SupervisorError::Rank { rank, how: how(status) });
         }
-        let stopped = self.0.iter().filter_map(|rank| rank.ended.as_ref()).find_map(interruption);
-        Ok(stopped.map_or(Status::Done, Status::Interrupted))
+        let mut verdicts = self.0.iter().filter_map(|rank| verdict(rank.ended.as_ref()?));
+        Ok(verdicts.find(|status| *status != Status::Done).unwrap_or(Status::Done))
     }
 
     fn kill(&mut self) {
@@ -180,10 +180,9 @@ impl Ranks {
     }
 }
 
-/// The signal after which a rank saved its work and ended.
-fn interruption(status: &ExitStatus) -> Option<u8> {
-    let signal = status.code()?.checked_sub(128)?;
-    u8::try_from(signal).ok().filter(|signal| *signal > 0)
+/// What a rank found that ran to its end.
+fn verdict(status: &ExitStatus) -> Option<Status> {
+    Status::of_code(status.code()?)
 }
 
 fn how(status: &ExitStatus) -> String {

@@ -5,6 +5,7 @@
 
 use super::engine::Engine;
 use super::error::EvalError;
+use super::ranks::agree;
 use super::weights::adapted_digest;
 use crate::backend::ExecutableId;
 use crate::model::graphs::STEP_LOSS;
@@ -180,7 +181,7 @@ impl Adapter {
         let adapter =
             Self { params, shapes, update: engine.compile("update", &graph).await?, options, steps: 0 };
         for (name, shape) in adapter.moments() {
-            engine.backend.write_state(&name, &Tensor::zeros(&TensorType::f32(&shape)))?;
+            engine.backend().write_state(&name, &Tensor::zeros(&TensorType::f32(&shape)))?;
         }
         Ok(adapter)
     }
@@ -236,22 +237,25 @@ impl Adapter {
         let bias1 = Tensor::scalar(1.0 - BETA1.powi(t));
         let bias2 = Tensor::scalar(1.0 - BETA2.powi(t));
         let inputs = [("lr_scale", &scale), ("bias1", &bias1), ("bias2", &bias2)];
-        engine.backend.submit(self.update, &inputs)?;
-        let norm = engine.backend.read_output(self.update, "grad_norm").await?.item();
+        engine.backend().submit(self.update, &inputs)?;
+        let norm = engine.backend().read_output(self.update, "grad_norm").await?.item();
         if !norm.is_finite() {
             return Err(EvalError::Diverged { chunk, step: self.steps, norm });
         }
         self.steps += 1;
-        Ok(engine.backend.read_state(STEP_LOSS).await?.item())
+        Ok(engine.backend().read_state(STEP_LOSS).await?.item())
     }
 
-    /// [`adapted_digest`] of `model`, the digest of the unadapted model, and the parameters as they are now.
+    /// [`adapted_digest`] of `model`, the digest of the unadapted model, and the parameters as they are now, which must be the
+    /// same on all ranks.
     pub async fn digest(&self, engine: &mut Engine<'_>, model: [u8; 32]) -> Result<[u8; 32], EvalError> {
         let mut adapted = Vec::with_capacity(self.shapes.len());
         for name in self.shapes.keys() {
-            adapted.push(engine.backend.read_state(name).await?);
+            adapted.push(engine.backend().read_state(name).await?);
         }
-        Ok(adapted_digest(model, &adapted))
+        let digest = adapted_digest(model, &adapted);
+        agree(engine.collective(), "adapted weights", &digest)?;
+        Ok(digest)
     }
 }
 

@@ -43,8 +43,8 @@ pub async fn alternatives(
     let mut engine = Engine::new(backend, model, &BTreeSet::new(), context.len(), PlanOptions::default())?;
     let executable = engine.compile_logits(Window { rows: 1, seq: context.len() }).await?;
     let tokens = Tensor::i32(&[context.len()], context.to_vec());
-    engine.backend.submit(executable, &[("tokens", &tokens)])?;
-    let logits = engine.backend.read_output(executable, "logits").await?.to_f32();
+    engine.backend().submit(executable, &[("tokens", &tokens)])?;
+    let logits = engine.backend().read_output(executable, "logits").await?.to_f32();
     let scored = logits.chunks_exact(vocab).skip(span.first_scored - span.start);
     Ok(scored.map(|row| likeliest(row, count)).collect())
 }

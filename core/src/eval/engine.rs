@@ -5,9 +5,11 @@
 //! which bounds memory; the numbers do not depend on it except through the order of sums inside a backend.
 
 use super::error::EvalError;
+use super::ranks::{add_gradients, gather_scores, turns};
 use super::weights::{ModelWeights, plain};
 use super::windows::WindowSpan;
 use crate::backend::{Backend, ExecutableId};
+use crate::collective::{Alone, Collective};
 use crate::graph::Graph;
 use crate::model::gpt::{Weights, Window};
 use crate::model::graphs::{decode_graph, gradient_graph, logits_graph, score_graph};
@@ -19,7 +21,7 @@ use crate::tensor::{DType, Tensor};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) struct Engine<'b> {
-    pub backend: &'b mut dyn Backend,
+    collective: Box<dyn Collective + 'b>,
     pub config: ModelConfig,
     weights: Weights,
     batch_tokens: usize,
@@ -29,7 +31,7 @@ pub(super) struct Engine<'b> {
 }
 
 impl<'b> Engine<'b> {
-    /// Writes the weights to the backend; those in `adapted` as plain f32.
+    /// An engine of one rank.
     pub fn new(
         backend: &'b mut dyn Backend,
         model: &ModelWeights,
@@ -37,6 +39,18 @@ impl<'b> Engine<'b> {
         batch_tokens: usize,
         plans: PlanOptions,
     ) -> Result<Self, EvalError> {
+        Self::on_ranks(Box::new(Alone::new(backend)), model, adapted, batch_tokens, plans)
+    }
+
+    /// Writes the weights to the backend; those in `adapted` as plain f32.
+    pub fn on_ranks(
+        mut collective: Box<dyn Collective + 'b>,
+        model: &ModelWeights,
+        adapted: &BTreeSet<String>,
+        batch_tokens: usize,
+        plans: PlanOptions,
+    ) -> Result<Self, EvalError> {
+        let backend = collective.backend();
         let mut weights = Weights::default();
         for (name, tensor) in model.tensors() {
             if adapted.contains(name) {
@@ -50,7 +64,17 @@ impl<'b> Engine<'b> {
         }
         let (score_plans, gradient_plans) = (HashMap::new(), HashMap::new());
         let config = model.config().clone();
-        Ok(Self { backend, config, weights, batch_tokens, plans, score_plans, gradient_plans })
+        Ok(Self { collective, config, weights, batch_tokens, plans, score_plans, gradient_plans })
+    }
+
+    /// The backend of this rank.
+    pub fn backend(&mut self) -> &mut dyn Backend {
+        self.collective.backend()
+    }
+
+    /// The ranks.
+    pub fn collective(&mut self) -> &mut dyn Collective {
+        &mut *self.collective
     }
 
     /// Shapes of the parameters `names`.
@@ -64,7 +88,7 @@ impl<'b> Engine<'b> {
         (self.batch_tokens / seq).max(1)
     }
 
-    /// The nll of every scored position of `spans`, in order. Rows shorter than `seq` are padded on the right with
+    /// The nll of every scored position of `spans`, in order, on every rank; each scores its share of the batches. Rows shorter than `seq` are padded on the right with
     /// token 0, which a causal model never sees from the left.
     pub async fn score(
         &mut self,
@@ -72,8 +96,9 @@ impl<'b> Engine<'b> {
         spans: &[WindowSpan],
         seq: usize,
     ) -> Result<Vec<f64>, EvalError> {
-        let mut out = Vec::with_capacity(spans.iter().map(WindowSpan::scored).sum());
-        for batch in spans.chunks(self.batch_rows(seq)) {
+        let batches: Vec<&[WindowSpan]> = spans.chunks(self.batch_rows(seq)).collect();
+        let mut out = Vec::new();
+        for batch in batches.iter().skip(self.collective.rank()).step_by(self.collective.size()) {
             let window = Window { rows: batch.len(), seq };
             let (mut x, mut y) = (vec![0; window.tokens()], vec![0; window.tokens()]);
             for (row, span) in batch.iter().enumerate() {
@@ -92,7 +117,9 @@ impl<'b> Engine<'b> {
                 }
             }
         }
-        Ok(out)
+        let lengths: Vec<usize> =
+            batches.iter().map(|batch| batch.iter().map(WindowSpan::scored).sum()).collect();
+        gather_scores(&mut *self.collective, &lengths, out)
     }
 
     /// The nll in nats of every target `y` of rows of `x`, whatever the targets are.
@@ -108,12 +135,13 @@ impl<'b> Engine<'b> {
         };
         let n = window.tokens();
         let (x, y) = (Tensor::i32(&[n], x), Tensor::i32(&[n], y));
-        self.backend.submit(executable, &[("tokens", &x), ("targets", &y)])?;
-        Ok(self.backend.read_output(executable, "nll").await?.to_f64())
+        self.backend().submit(executable, &[("tokens", &x), ("targets", &y)])?;
+        Ok(self.backend().read_output(executable, "nll").await?.to_f64())
     }
 
     pub async fn compile(&mut self, name: &str, graph: &Graph) -> Result<ExecutableId, EvalError> {
-        Ok(self.backend.compile(Plan::new(name, graph, self.plans)).await?)
+        let plan = Plan::new(name, graph, self.plans);
+        Ok(self.backend().compile(plan).await?)
     }
 
     /// The plan for the logits of a window.
@@ -129,7 +157,8 @@ impl<'b> Engine<'b> {
     }
 
     /// Queues what leaves in the gradient states of `wrt` the gradient of the mean nll over the rows of `segment`
-    /// (`rows · seq + 1` tokens), and that mean in the state `step_loss`. Micro-batches keep within `batch_tokens`.
+    /// (`rows · seq + 1` tokens), and that mean in the state `step_loss`. Micro-batches keep within `batch_tokens`; each rank
+    /// does its share of them, and all end with the sum.
     pub async fn gradient(
         &mut self,
         segment: &[i32],
@@ -138,18 +167,22 @@ impl<'b> Engine<'b> {
         fake_quant: &BTreeMap<String, FakeQuantRule>,
     ) -> Result<(), EvalError> {
         let rows = (segment.len() - 1) / seq;
-        let mut first = 0;
-        while first < rows {
-            let window = Window { rows: self.batch_rows(seq).min(rows - first), seq };
+        let (per_run, ordered) = (self.batch_rows(seq), self.collective.ordered());
+        let place = (self.collective.rank(), self.collective.size());
+        for turn in turns(rows.div_ceil(per_run), place, ordered) {
+            let first = turn.run * per_run;
+            let window = Window { rows: per_run.min(rows - first), seq };
             let executable = self.gradient_plan(window, wrt, fake_quant).await?;
             let (from, n) = (first * seq, window.tokens());
             let x = Tensor::i32(&[n], segment[from..from + n].to_vec());
             let y = Tensor::i32(&[n], segment[from + 1..from + n + 1].to_vec());
-            let weight = window.rows as f64 / rows as f64;
-            let (share, keep) = (Tensor::scalar(weight), Tensor::scalar(f64::from(u8::from(first > 0))));
+            let weight = if turn.counts { window.rows as f64 / rows as f64 } else { 0.0 };
+            let (share, keep) = (Tensor::scalar(weight), Tensor::scalar(f64::from(u8::from(turn.keep))));
             let inputs = [("tokens", &x), ("targets", &y), ("share", &share), ("keep", &keep)];
-            self.backend.submit(executable, &inputs)?;
-            first += window.rows;
+            self.backend().submit(executable, &inputs)?;
+            if turn.reduce {
+                add_gradients(&mut *self.collective, wrt).await?;
+            }
         }
         Ok(())
     }

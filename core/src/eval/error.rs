@@ -4,6 +4,7 @@ use super::coverage::CoverageError;
 use super::resume::ResumeError;
 use super::windows::WindowError;
 use crate::backend::BackendError;
+use crate::collective::CollectiveError;
 use crate::model::config::ConfigError;
 use crate::ops::OpError;
 use crate::tensor::TensorType;
@@ -22,6 +23,19 @@ pub enum EvalError {
     /// The backend refused.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The ranks cannot go on together.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
+    /// Two ranks do different things, or do the same with different results.
+    #[error(
+        "rank {rank}: expected the {what} of rank 0\nhint: all ranks need the same files, settings, program and kind of device"
+    )]
+    RanksDisagree {
+        /// The first rank that differs.
+        rank: usize,
+        /// In what.
+        what: &'static str,
+    },
     /// The model's configuration is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),

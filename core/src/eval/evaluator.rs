@@ -33,12 +33,14 @@ use super::bpb::Totals;
 use super::coverage::{Coverage, CoverageError};
 use super::engine::Engine;
 use super::error::EvalError;
+use super::ranks::agree;
 use super::receipt::{ChunkRecord, Method, Receipt, RunRecord, commitment, first_link, link};
 use super::resume::{ResumeError, Snapshot};
 use super::stream::{EvalOptions, Stream, check, describe};
 use super::weights::ModelWeights;
 use super::windows::{WindowPlan, WindowSpan};
 use crate::backend::Backend;
+use crate::collective::{Alone, Collective};
 use crate::digest::hex;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,8 +105,19 @@ impl<'b> Evaluator<'b> {
         options: EvalOptions,
         adapt: Option<AdaptOptions>,
     ) -> Result<Self, EvalError> {
+        Self::on_ranks(Box::new(Alone::new(backend)), model, stream, options, adapt).await
+    }
+
+    /// The same on several ranks, which all make the same calls and have the same results.
+    pub async fn on_ranks(
+        collective: Box<dyn Collective + 'b>,
+        model: &ModelWeights,
+        stream: Stream,
+        options: EvalOptions,
+        adapt: Option<AdaptOptions>,
+    ) -> Result<Self, EvalError> {
         let method = if adapt.is_some() { Method::ScoreFirst } else { Method::Fixed };
-        let mut evaluator = Self::prepare(backend, model, stream, options, method, adapt.clone())?;
+        let mut evaluator = Self::prepare(collective, model, stream, options, method, adapt.clone())?;
         if let Some(adapt) = adapt {
             let adapter = Adapter::new(&mut evaluator.engine, adapt, &|_| 1.0).await?;
             evaluator.weights_digest = adapter.digest(&mut evaluator.engine, evaluator.model_digest).await?;
@@ -114,7 +127,7 @@ impl<'b> Evaluator<'b> {
     }
 
     pub(super) fn prepare(
-        backend: &'b mut dyn Backend,
+        mut collective: Box<dyn Collective + 'b>,
         model: &ModelWeights,
         mut stream: Stream,
         options: EvalOptions,
@@ -130,8 +143,9 @@ impl<'b> Evaluator<'b> {
             Some(adapt) => adapt.selection(model.config())?.into_iter().collect(),
             None => BTreeSet::new(),
         };
-        let run = describe(&stream, &options, &plan, model, backend.name(), method, adapt);
-        let engine = Engine::new(backend, model, &selection, options.batch_tokens, options.plans)?;
+        let run = describe(&stream, &options, &plan, model, collective.backend().name(), method, adapt);
+        agree(&mut *collective, "artifact, text and settings", first_link(&run).as_bytes())?;
+        let engine = Engine::on_ranks(collective, model, &selection, options.batch_tokens, options.plans)?;
         let coverage = Coverage::new(plan.targets(), options.rule.is_exact());
         Ok(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -279,7 +293,7 @@ impl<'b> Evaluator<'b> {
         }
         let mut states = BTreeMap::new();
         for name in self.adapter.as_ref().map(Adapter::states).unwrap_or_default() {
-            let tensor = self.engine.backend.read_state(&name).await?;
+            let tensor = self.engine.backend().read_state(&name).await?;
             states.insert(name, tensor);
         }
         let steps = self.adapter.as_ref().map_or(0, |adapter| adapter.steps);
@@ -298,7 +312,7 @@ impl<'b> Evaluator<'b> {
             let Some(tensor) = snapshot.states.get(&name) else {
                 return Err(ResumeError::MissingState { name }.into());
             };
-            self.engine.backend.write_state(&name, tensor)?;
+            self.engine.backend().write_state(&name, tensor)?;
         }
         if let Some(adapter) = &mut self.adapter {
             adapter.steps = snapshot.steps;

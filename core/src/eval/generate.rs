@@ -123,7 +123,7 @@ impl<'b> Generator<'b> {
     /// Logits of the token after the last one.
     async fn next_logits(&mut self, tokens: &[i32]) -> Result<Vec<f64>, EvalError> {
         let executable = self.read(tokens).await?;
-        Ok(self.engine.backend.read_output(executable, "logits").await?.to_f64())
+        Ok(self.engine.backend().read_output(executable, "logits").await?.to_f64())
     }
 
     /// Brings the caches up to the last of `tokens`; returns the plan whose last run gave the logits after it. What the
@@ -171,7 +171,7 @@ impl<'b> Generator<'b> {
         let (tokens, before) = (Tensor::i32(&[new], tokens), Tensor::i32(&[HASH_HISTORY], before));
         let (position, last) = (single(from), single(end - 1 - from));
         let inputs = [("tokens", &tokens), ("before", &before), ("position", &position), ("last", &last)];
-        self.engine.backend.submit(executable, &inputs)?;
+        self.engine.backend().submit(executable, &inputs)?;
         Ok(executable)
     }
 }

@@ -6,7 +6,8 @@
 //! as such. [`Generator`] continues text, [`alternatives`] tells what else was likely, [`ScoredText`] is a text as a
 //! stream. [`replay`](fn@replay) runs chunks of a receipt again, [`Scorer`] is what probes ask for scores.
 //!
-//! Everything here runs on any [`crate::backend::Backend`]; nothing knows files of text or artifacts.
+//! Everything here runs on any [`crate::backend::Backend`], and an evaluation on as many as there are ranks in a
+//! [`crate::collective`]; nothing knows files of text or artifacts.
 
 mod adapt;
 mod alternatives;
@@ -16,6 +17,7 @@ mod engine;
 mod error;
 mod evaluator;
 mod generate;
+mod ranks;
 pub mod receipt;
 mod replay;
 pub mod resume;
@@ -36,6 +38,7 @@ pub use coverage::{Coverage, CoverageError};
 pub use error::EvalError;
 pub use evaluator::{Evaluator, Scored};
 pub use generate::{Generator, Sampling, context_start};
+pub use ranks::share;
 pub use receipt::{Marks, Method, Receipt, ReceiptError, Source};
 pub use replay::{ReplayError, ReplayedChunk, replay};
 pub use resume::{ResumeError, Snapshot, StateFileError};

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 const WINDOW: usize = 8;
 
-fn model() -> ModelWeights {
+pub(super) fn model() -> ModelWeights {
     let config = ModelConfig {
         vocab: 24,
         layers: 2,
@@ -40,14 +40,14 @@ fn model() -> ModelWeights {
     ModelWeights::new(config, tensors, [7; 32]).expect("the model's own parameters")
 }
 
-fn stream(targets: usize, seed: u64) -> Stream {
+pub(super) fn stream(targets: usize, seed: u64) -> Stream {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let tokens = (0..=targets).map(|_| rng.random_range(0..24)).collect();
     let target_bytes = (0..targets).map(|p| p as u32 % 4).collect();
     Stream { tokens, target_bytes, source: Source::default(), marks: Marks::default() }
 }
 
-fn options(stride: usize, chunk: usize) -> EvalOptions {
+pub(super) fn options(stride: usize, chunk: usize) -> EvalOptions {
     EvalOptions {
         rule: WindowRule::Exact,
         window: WINDOW,
@@ -58,11 +58,11 @@ fn options(stride: usize, chunk: usize) -> EvalOptions {
     }
 }
 
-fn ttt(optimizer: TttOptimizer) -> Option<AdaptOptions> {
+pub(super) fn ttt(optimizer: TttOptimizer) -> Option<AdaptOptions> {
     Some(AdaptOptions { optimizer, lr: 0.02, epochs: 2, batch_rows: 2, ..AdaptOptions::default() })
 }
 
-const SGD: TttOptimizer = TttOptimizer::Sgd { momentum: 0.9 };
+pub(super) const SGD: TttOptimizer = TttOptimizer::Sgd { momentum: 0.9 };
 
 /// Position and bits of every score, chunk by chunk, and the receipt.
 fn evaluate(
@@ -161,12 +161,11 @@ fn a_resumed_run_has_the_receipt_of_an_uninterrupted_one() {
                     block_on(evaluator.adapt(scored)).expect("its own score");
                 }
             };
-            let mut backend = Reference::new();
-            let mut first = fresh(&mut backend);
+            let (mut one, mut other) = (Reference::new(), Reference::new());
+            let mut first = fresh(&mut one);
             run_to(&mut first, stop);
             let bytes = block_on(first.snapshot()).expect("between chunks").to_bytes();
-            let mut backend = Reference::new();
-            let mut second = fresh(&mut backend);
+            let mut second = fresh(&mut other);
             let snapshot = Snapshot::from_bytes(&bytes).expect("its own bytes");
             block_on(second.restore(snapshot)).expect("the same run");
             run_to(&mut second, usize::MAX);

@@ -11,6 +11,7 @@ use super::receipt::{ChunkRecord, Method, Receipt, RunRecord};
 use super::stream::{EvalOptions, Stream};
 use super::weights::ModelWeights;
 use crate::backend::Backend;
+use crate::collective::{Alone, Collective};
 
 /// How the stream is trained on. Both published recipes clip at 1 and use batches of 32 rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,8 +78,20 @@ impl<'b> TrainThenScore<'b> {
         options: EvalOptions,
         how: TrainThenScoreOptions,
     ) -> Result<Self, EvalError> {
+        Self::train_on_ranks(Box::new(Alone::new(backend)), model, stream, options, how).await
+    }
+
+    /// The same on several ranks, which all make the same calls and have the same results.
+    pub async fn train_on_ranks(
+        collective: Box<dyn Collective + 'b>,
+        model: &ModelWeights,
+        stream: Stream,
+        options: EvalOptions,
+        how: TrainThenScoreOptions,
+    ) -> Result<Self, EvalError> {
         let method = Method::TrainThenScore;
-        let mut inner = Evaluator::prepare(backend, model, stream, options, method, Some(how.adapt.clone()))?;
+        let mut inner =
+            Evaluator::prepare(collective, model, stream, options, method, Some(how.adapt.clone()))?;
         let mut adapter =
             Adapter::new(&mut inner.engine, how.adapt.clone(), &|name| how.rate_of(name)).await?;
         let window = inner.plan.window();

@@ -1,9 +1,12 @@
 //! An evaluation that outlives its device: when the device is lost, another is opened and the run goes on from the last
-//! committed chunk. The receipt is that of a run without accidents, on a deterministic device.
+//! committed chunk. The receipt is that of a run without accidents, on a deterministic device. Ranks do not go on: the others
+//! have gone their way.
 
 use super::EvalArgs;
 use super::session::{Commit, Session};
 use crate::device::{Device, Target};
+use crate::ranks::device::Opened;
+use crate::ranks::role::Part;
 use golf_core::backend::BackendError;
 use golf_core::eval::{EvalError, EvalOptions, ModelWeights, Receipt, Snapshot, Stream};
 use std::error::Error;
@@ -22,11 +25,13 @@ pub(super) struct Finished {
 pub(super) fn run(
     args: &EvalArgs,
     target: &Target,
+    mut part: Option<&mut Part>,
     model: &ModelWeights,
     stream: &Stream,
     options: &EvalOptions,
 ) -> Result<Finished, Box<dyn Error>> {
-    let mut last = match args.resume.as_deref().filter(|path| path.exists()) {
+    let (together, first) = (part.is_some(), part.as_ref().is_none_or(|part| part.rank == 0));
+    let mut last = match args.resume.as_deref().filter(|path| first && path.exists()) {
         Some(path) => Some(Snapshot::load(path)?),
         None => None,
     };
@@ -34,9 +39,10 @@ pub(super) fn run(
     let (mut losses, mut lose_after) = (0, args.lose_device_after);
     loop {
         let begun = committed(last.as_ref());
-        let (mut device, switch) = target.open_with_switch()?;
-        let mut session =
-            Session::start(args, &mut *device, model, stream.clone(), options.clone(), last.clone())?;
+        let mut device = Opened::new(*target, part.as_deref())?;
+        let switch = device.take_switch();
+        let ranks = device.collective(part.as_deref_mut())?;
+        let mut session = Session::start(args, ranks, model, stream.clone(), options.clone(), last.clone())?;
         let mut keep = |snapshot: Snapshot| {
             if let Some(path) = &args.resume {
                 snapshot.save(path)?;
@@ -48,19 +54,19 @@ pub(super) fn run(
             Ok(())
         };
         // A CPU is not lost, and its states are copied only where they are also saved.
-        let wanted = args.resume.is_some() || matches!(target.device, Device::Wgpu(_));
+        let wanted = first && (args.resume.is_some() || matches!(target.device, Device::Wgpu(_)));
         let mut commit: Commit<'_> = if wanted { Some(&mut keep) } else { None };
         let outcome = session.run(args, &mut commit);
         match outcome {
             Ok(()) => {
                 let receipt = session.receipt()?;
                 drop(session);
-                if !args.quiet {
-                    device.notes().iter().for_each(|note| eprintln!("note: {note}"));
+                if first && !args.quiet {
+                    device.backend().notes().iter().for_each(|note| eprintln!("note: {note}"));
                 }
                 return Ok(Finished { receipt, resumed_at_chunk });
             }
-            Err(error) if is_lost(&*error) => {
+            Err(error) if is_lost(&*error) && !together => {
                 let done = committed(last.as_ref());
                 losses = if done > begun { 1 } else { losses + 1 };
                 if losses >= LOSSES {

@@ -2,9 +2,13 @@
 
 use super::{EvalArgs, Ttt};
 use crate::device::Target;
-use golf_core::backend::Backend;
+use crate::ranks::device::Opened;
+use crate::ranks::role::Part;
+use golf_core::collective::Collective;
 use golf_core::eval::receipt::ChunkRecord;
-use golf_core::eval::{EvalOptions, Evaluator, ModelWeights, Receipt, Snapshot, Stream, TrainThenScore};
+use golf_core::eval::{
+    EvalOptions, Evaluator, ModelWeights, Receipt, Snapshot, Stream, TrainThenScore, share,
+};
 use pollster::block_on;
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -18,6 +22,8 @@ pub(super) type Commit<'a> = Option<&'a mut dyn FnMut(Snapshot) -> Result<(), Bo
 pub(super) struct Session<'b> {
     evaluation: Evaluation<'b>,
     stream: Stream,
+    /// Whether this is rank 0, which writes and prints.
+    first: bool,
 }
 
 enum Evaluation<'b> {
@@ -28,12 +34,14 @@ enum Evaluation<'b> {
 /// The bits per byte of the unadapted model.
 pub(super) fn score_fixed(
     target: &Target,
+    part: Option<&mut Part>,
     model: &ModelWeights,
     stream: Stream,
     options: EvalOptions,
 ) -> Result<Option<f64>, Box<dyn Error>> {
-    let mut device = target.open()?;
-    let mut evaluator = block_on(Evaluator::new(&mut *device, model, stream, options, None))?;
+    let mut device = Opened::new(*target, part.as_deref())?;
+    let ranks = device.collective(part)?;
+    let mut evaluator = block_on(Evaluator::on_ranks(ranks, model, stream, options, None))?;
     while let Some(chunk) = evaluator.next_chunk() {
         let scored = block_on(evaluator.score(chunk))?;
         block_on(evaluator.adapt(scored))?;
@@ -45,37 +53,40 @@ impl<'b> Session<'b> {
     /// Prepares the run; train-then-score trains here.
     pub fn start(
         args: &EvalArgs,
-        device: &'b mut dyn Backend,
+        mut ranks: Box<dyn Collective + 'b>,
         model: &ModelWeights,
         stream: Stream,
         options: EvalOptions,
         committed: Option<Snapshot>,
     ) -> Result<Self, Box<dyn Error>> {
-        let kept = stream.clone();
+        let (kept, first) = (stream.clone(), ranks.rank() == 0);
         let evaluation = match args.ttt {
             Ttt::TrainThenScore => {
                 let how = args.train_then_score();
-                Evaluation::Illegal(block_on(TrainThenScore::train(device, model, stream, options, how))?)
+                Evaluation::Illegal(block_on(TrainThenScore::train_on_ranks(
+                    ranks, model, stream, options, how,
+                ))?)
             }
             honest => {
                 let adapt = (honest == Ttt::ScoreFirst).then(|| args.adaptation());
-                let mut evaluator = block_on(Evaluator::new(device, model, stream, options, adapt))?;
+                let committed = share(&mut *ranks, committed)?;
+                let mut evaluator = block_on(Evaluator::on_ranks(ranks, model, stream, options, adapt))?;
                 if let Some(snapshot) = committed {
                     block_on(evaluator.restore(snapshot))?;
                 }
                 Evaluation::Honest(evaluator)
             }
         };
-        Ok(Self { evaluation, stream: kept })
+        Ok(Self { evaluation, stream: kept, first })
     }
 
     /// Scores all chunks that are left, giving `commit` the state after each where it asks for states.
     pub fn run(&mut self, args: &EvalArgs, commit: &mut Commit<'_>) -> Result<(), Box<dyn Error>> {
         let mut per_token = match &args.per_token {
-            Some(path) => Some(PerToken::open(path, self.scored_targets())?),
-            None => None,
+            Some(path) if self.first => Some(PerToken::open(path, self.scored_targets())?),
+            _ => None,
         };
-        let progress = !args.quiet && io::stderr().is_terminal();
+        let progress = self.first && !args.quiet && io::stderr().is_terminal();
         while let Some(record) = self.step(&mut per_token)? {
             if let Some(file) = &mut per_token {
                 file.sync()?;

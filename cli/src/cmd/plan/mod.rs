@@ -4,6 +4,8 @@ mod diff;
 mod show;
 mod trace;
 
+pub(super) use trace::Report as Trace;
+
 use crate::exit::Outcome;
 use crate::flags::positive;
 use crate::model::{Extents, Model, ModelError, Phase, bits};

@@ -1,6 +1,6 @@
 //! `golf plan trace`: time, work and bytes of every step of a plan on a device, by op and in total.
 //!
-//! A GPU's times are its own time stamps, the CPU's are the host's clock around each step. Steps run several times; every
+//! A GPU's times are its own time stamps (on CUDA, of single launches: a plan usually runs as one recording), the CPU's are the host's clock around each step. Steps run several times; every
 //! figure is a median over the runs.
 
 use super::PlanFlags;
@@ -13,9 +13,10 @@ use clap::Args;
 use golf_core::backend::{Backend, BackendError, ExecutableId, TraceEntry};
 use golf_core::cpu::Cpu;
 use golf_core::tensor::Tensor;
+use golf_cuda::Cuda;
 use golf_wgpu::{DeviceError, Wgpu};
 use pollster::block_on;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -44,12 +45,15 @@ enum TraceError {
     NoTimeStamps { backend: String, steps: usize, device: Device },
     #[error(transparent)]
     Device(#[from] DeviceError),
+    #[error(transparent)]
+    Cuda(#[from] golf_cuda::DeviceError),
 }
 
 /// A backend that can time its steps.
 enum Timed {
     Cpu(Cpu),
     Wgpu(Box<Wgpu>),
+    Cuda(Box<Cuda>),
 }
 
 impl Timed {
@@ -57,7 +61,8 @@ impl Timed {
         match target.device {
             Device::Wgpu(index) => Ok(Timed::Wgpu(Box::new(target.wgpu(index)?))),
             Device::Cpu | Device::Auto => Ok(Timed::Cpu(target.cpu().with_trace())),
-            Device::Reference | Device::Cuda(_) => Err(TraceError::Untimed { device: target.device }),
+            Device::Cuda(index) => Ok(Timed::Cuda(Box::new(target.cuda(index)?))),
+            Device::Reference => Err(TraceError::Untimed { device: target.device }),
         }
     }
 
@@ -65,6 +70,7 @@ impl Timed {
         match self {
             Timed::Cpu(cpu) => cpu,
             Timed::Wgpu(wgpu) => wgpu.as_mut(),
+            Timed::Cuda(cuda) => cuda.as_mut(),
         }
     }
 
@@ -80,12 +86,13 @@ impl Timed {
                 Ok(Some(cpu.take_trace()))
             }
             Timed::Wgpu(wgpu) => block_on(wgpu.trace(executable, inputs)),
+            Timed::Cuda(cuda) => cuda.trace(executable, inputs).map(Some),
         }
     }
 }
 
 /// Figures of a group of steps.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Line {
     what: String,
     steps: usize,
@@ -97,8 +104,9 @@ struct Line {
     gb_per_s: f64,
 }
 
-#[derive(Serialize)]
-struct Report {
+/// A timed plan, as JSON has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::cmd) struct Report {
     plan: String,
     plan_hash: String,
     backend: String,
@@ -185,29 +193,39 @@ fn by_op(runs: &[Vec<TraceEntry>], total: f64) -> Vec<Line> {
     lines
 }
 
+impl Report {
+    const HEADER: [&str; 8] = ["op", "steps", "ms", "share", "GFLOP", "GFLOP/s", "MB", "GB/s"];
+
+    /// A line of cells per op and for all.
+    fn rows(&self) -> Vec<Vec<String>> {
+        let cells = |line: &Line| {
+            vec![
+                line.what.clone(),
+                line.steps.to_string(),
+                format!("{:.3}", line.seconds * 1e3),
+                format!("{:.1} %", line.share * 100.0),
+                format!("{:.3}", line.flops as f64 / 1e9),
+                format!("{:.2}", line.gflops_per_s),
+                format!("{:.2}", line.bytes as f64 / 1e6),
+                format!("{:.2}", line.gb_per_s),
+            ]
+        };
+        self.ops.iter().chain([&self.total]).map(cells).collect()
+    }
+
+    /// What was timed, and the time by op, in Markdown.
+    pub fn markdown(&self) -> String {
+        let Report { plan, backend, rows, window, repeat, .. } = self;
+        let what = format!("{plan}, {rows} x {window} tokens, on {backend}: medians of {repeat} runs");
+        format!("{what}\n\n{}", markdown(&Self::HEADER, &self.rows()))
+    }
+}
+
 fn print(report: &Report, format: Format) -> Result<(), serde_json::Error> {
-    let header = ["op", "steps", "ms", "share", "GFLOP", "GFLOP/s", "MB", "GB/s"];
-    let cells = |line: &Line| {
-        vec![
-            line.what.clone(),
-            line.steps.to_string(),
-            format!("{:.3}", line.seconds * 1e3),
-            format!("{:.1} %", line.share * 100.0),
-            format!("{:.3}", line.flops as f64 / 1e9),
-            format!("{:.2}", line.gflops_per_s),
-            format!("{:.2}", line.bytes as f64 / 1e6),
-            format!("{:.2}", line.gb_per_s),
-        ]
-    };
-    let rows: Vec<Vec<String>> = report.ops.iter().chain([&report.total]).map(cells).collect();
     match format {
         Format::Json => println!("{}", serde_json::to_string_pretty(report)?),
-        Format::Csv => println!("{}", csv(&header, &rows)),
-        Format::Md => {
-            let Report { plan, backend, rows: windows, window, repeat, .. } = report;
-            println!("{plan}, {windows} x {window} tokens, on {backend}: medians of {repeat} runs\n");
-            println!("{}", markdown(&header, &rows));
-        }
+        Format::Csv => println!("{}", csv(&Report::HEADER, &report.rows())),
+        Format::Md => println!("{}", report.markdown()),
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `golf report`: what a training run did, as a page with a picture, from the events that it wrote.
 //!
-//! Reads `metrics.jsonl` of an output folder, and receipts of evaluations where they are given; writes `report.md` and
+//! Reads `metrics.jsonl` of an output folder, and receipts of evaluations and timed plans where they are given; writes `report.md` and
 //! `loss.svg` beside it. Nothing is computed again: every figure is in those files, or follows from them by a formula that the
 //! page states.
 
@@ -8,11 +8,12 @@ mod chart;
 mod history;
 mod page;
 
+use super::plan::Trace;
 use crate::exit::{Outcome, Status};
 use clap::Args;
 use golf_core::durable;
 use history::{History, HistoryError};
-pub use page::Score;
+use page::Score;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ pub struct ReportArgs {
     /// Receipt of an evaluation of its artifact (`golf-eval --receipt`); repeatable
     #[arg(long, value_name = "FILE")]
     receipt: Vec<PathBuf>,
+    /// Timed plan of a step (`golf plan trace -o json`), for the time by op; repeatable
+    #[arg(long, value_name = "FILE")]
+    trace: Vec<PathBuf>,
     /// The device's peak in TFLOP/s, for the utilization
     #[arg(long, value_name = "TFLOPS")]
     peak: Option<f64>,
@@ -49,13 +53,21 @@ pub enum ReportError {
         /// What the system said.
         source: io::Error,
     },
-    /// A receipt cannot be read.
+    /// A receipt or a timed plan cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A timed plan that is none.
+    #[error("`{}` is no timed plan: {source}\nhint: `golf plan trace -o json` writes one", path.display())]
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
     },
     /// A receipt that is none.
     #[error("`{}` is no receipt: expected totals with `val_bpb`", path.display())]
@@ -68,7 +80,8 @@ pub enum ReportError {
 /// Runs the command.
 pub fn run(args: &ReportArgs) -> Outcome {
     let receipts = args.receipt.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, _>>()?;
-    let path = write(&args.run, &receipts, args.peak)?;
+    let traces = args.trace.iter().map(|path| read_trace(path)).collect::<Result<Vec<_>, _>>()?;
+    let path = write(&args.run, &Beside { receipts, traces, peak: args.peak })?;
     match args.json {
         true => println!("{}", serde_json::json!({ "report": path.display().to_string() })),
         false => println!("{}", path.display()),
@@ -76,8 +89,17 @@ pub fn run(args: &ReportArgs) -> Outcome {
     Ok(Status::Done)
 }
 
+/// What a page says beside the events.
+#[derive(Debug, Default)]
+pub struct Beside {
+    receipts: Vec<Score>,
+    traces: Vec<Trace>,
+    /// The device's peak in TFLOP/s.
+    peak: Option<f64>,
+}
+
 /// Writes the report of the run in `folder`; its path.
-pub fn write(folder: &Path, receipts: &[Score], peak: Option<f64>) -> Result<PathBuf, ReportError> {
+pub fn write(folder: &Path, beside: &Beside) -> Result<PathBuf, ReportError> {
     let history = History::read(&folder.join("metrics.jsonl"))?;
     let save = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -86,7 +108,13 @@ pub fn write(folder: &Path, receipts: &[Score], peak: Option<f64>) -> Result<Pat
         Ok::<_, ReportError>(path)
     };
     save("loss.svg", &chart::losses(&history))?;
-    save("report.md", &page::page(&history, receipts, peak))
+    save("report.md", &page::page(&history, beside))
+}
+
+fn read_trace(path: &Path) -> Result<Trace, ReportError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| ReportError::Read { path: path.to_path_buf(), source })?;
+    serde_json::from_str(&text).map_err(|source| ReportError::Trace { path: path.to_path_buf(), source })
 }
 
 fn read_receipt(path: &Path) -> Result<Score, ReportError> {

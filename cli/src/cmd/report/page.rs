@@ -1,7 +1,9 @@
 //! The page: Markdown, one section per question.
 
+use super::Beside;
 use super::history::History;
 use crate::cmd::inspect::CAP_BYTES;
+use crate::cmd::plan::Trace;
 use crate::table::markdown;
 use golf_core::model::gpt::{Weights, Window};
 use golf_core::model::graphs::score_graph;
@@ -9,7 +11,7 @@ use golf_core::plan::{Plan, PlanOptions};
 
 /// A score of the run's model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Score {
+pub(super) struct Score {
     /// Which weights, under which rule.
     pub what: String,
     /// Nats per token.
@@ -19,9 +21,9 @@ pub struct Score {
 }
 
 /// The whole page.
-pub(super) fn page(history: &History, receipts: &[Score], peak: Option<f64>) -> String {
-    let sections =
-        [head(history), scores(history, receipts), speed(history, peak), budget(history), size(history)];
+pub(super) fn page(history: &History, Beside { receipts, traces, peak }: &Beside) -> String {
+    let (scores, speed) = (scores(history, receipts), speed(history, *peak));
+    let sections = [head(history), scores, speed, step(traces), budget(history), size(history)];
     sections.into_iter().flatten().collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
@@ -103,6 +105,12 @@ fn flops_per_token(history: &History) -> Option<f64> {
     let seq = config.recipe.train_seq_len;
     let graph = score_graph(&config.model, &Weights::default(), Window { rows: 1, seq }).ok()?;
     Some(3.0 * Plan::new("score", &graph, PlanOptions::default()).flops() as f64 / seq as f64)
+}
+
+/// Where the time of a step goes.
+fn step(traces: &[Trace]) -> Option<String> {
+    let tables: Vec<String> = traces.iter().map(Trace::markdown).collect();
+    (!tables.is_empty()).then(|| format!("## Time by op\n\n{}", tables.join("\n\n")))
 }
 
 fn budget(history: &History) -> Option<String> {

@@ -48,7 +48,7 @@ pub(super) fn explained(error: TrainError, config: &Config) -> Box<dyn std::erro
 
 /// Bytes that a run takes with micro-batches of `rows`.
 fn taken(config: &Config, rows: usize) -> Result<u64, OpError> {
-    Ok(Footprint::of(config, rows, Device::Cuda(0))?.peak())
+    Ok(Footprint::of(config, rows, Device::Cuda(None))?.peak())
 }
 
 /// What fits into `room` bytes; `None` where not memory but something else is at fault.

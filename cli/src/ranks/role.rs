@@ -1,15 +1,15 @@
-//! Which part this process plays in a run: it trains alone, is one of several ranks, or starts and ends those.
+//! Which part this process plays in a run: it works alone, is one of several ranks, or starts and ends those.
 
+use super::environment::{EnvironmentError, Membership, membership, variables};
 use super::signals::{self, Signals};
+use super::sockets::SocketTransport;
+use super::{Patience, join, lifeline, supervisor};
 use crate::exit::Outcome;
-use crate::ranks::environment::{EnvironmentError, Membership, membership, variables};
-use crate::ranks::sockets::SocketTransport;
-use crate::ranks::{Patience, join, lifeline};
 use std::error::Error;
 use thiserror::Error;
 
 /// The part.
-pub enum Role {
+enum Role {
     /// One process does all.
     Alone,
     /// This process starts so many ranks.
@@ -20,7 +20,7 @@ pub enum Role {
 
 impl Role {
     /// By the environment and the number of ranks that the command line asks for.
-    pub fn of(asked: Option<usize>) -> Result<Role, EnvironmentError> {
+    fn of(asked: Option<usize>) -> Result<Role, EnvironmentError> {
         Ok(match (membership(&variables(), asked)?, asked) {
             (Some(member), _) if member.size > 1 => Role::Rank(member),
             (None, Some(ranks)) if ranks > 1 => Role::Supervisor(ranks),
@@ -51,8 +51,24 @@ struct RankError {
     source: Box<dyn Error>,
 }
 
-/// Meets the other ranks, does `train`, and parts from them; they learn if it fails.
-pub fn as_rank(member: &Membership, patience: Patience, train: impl FnOnce(&mut Part) -> Outcome) -> Outcome {
+/// Does `work` in the part that the environment and `asked`, the number of ranks on the command line, give this process.
+pub fn run(
+    asked: Option<usize>,
+    patience: Patience,
+    work: impl FnOnce(Option<&mut Part>) -> Outcome,
+) -> Outcome {
+    match Role::of(asked)? {
+        Role::Alone => work(None),
+        Role::Supervisor(ranks) => {
+            let signals = signals::install()?;
+            Ok(supervisor::supervise(ranks, patience, || signals.received())?)
+        }
+        Role::Rank(member) => as_rank(&member, patience, |part| work(Some(part))),
+    }
+}
+
+/// Meets the other ranks, does `work`, and parts from them; they learn if it fails.
+fn as_rank(member: &Membership, patience: Patience, work: impl FnOnce(&mut Part) -> Outcome) -> Outcome {
     let rank = member.rank;
     let failed = |source: Box<dyn Error>| Box::new(RankError { rank, source });
     let signals = signals::install().map_err(|error| failed(error.into()))?;
@@ -62,7 +78,7 @@ pub fn as_rank(member: &Membership, patience: Patience, train: impl FnOnce(&mut 
     let transport = join(member, patience).map_err(|error| failed(error.into()))?;
     let (local_rank, local_size) = (member.local_rank, member.local_size);
     let mut part = Part { transport, signals, rank, local_rank, local_size };
-    let outcome = train(&mut part);
+    let outcome = work(&mut part);
     match &outcome {
         Ok(_) => part.transport.finish(),
         Err(error) => part.transport.fail(&error.to_string()),

@@ -1,0 +1,83 @@
+//! The device of a process that works alone or as one of several ranks, and the ranks over it.
+
+use super::role::Part;
+use crate::device::{Device, OpenError, Target, own_gpu};
+use golf_core::backend::Backend;
+use golf_core::collective::{Alone, Collective, CollectiveError, HostCollective};
+use golf_cuda::{Cuda, DeviceCollective, Nccl};
+use golf_wgpu::Switch;
+
+/// An open device.
+pub enum Opened {
+    /// One whose states are summed through the host, and what can destroy it, if it can be lost.
+    Any(Box<dyn Backend>, Option<Switch>),
+    /// An NVIDIA GPU, which may be connected to those of other ranks.
+    Cuda(Box<Cuda>),
+}
+
+impl Opened {
+    /// Opens `target` as `part` has it.
+    pub fn new(target: Target, part: Option<&Part>) -> Result<Self, OpenError> {
+        let target = part.map_or(target, |part| of_rank(target, part)).settled();
+        Ok(match target.device {
+            Device::Cuda(index) => Opened::Cuda(Box::new(target.cuda(index)?)),
+            _ => {
+                let (backend, switch) = target.open_with_switch()?;
+                Opened::Any(backend, switch)
+            }
+        })
+    }
+
+    /// What can destroy the device.
+    pub fn take_switch(&mut self) -> Option<Switch> {
+        match self {
+            Opened::Any(_, switch) => switch.take(),
+            Opened::Cuda(_) => None,
+        }
+    }
+
+    /// The backend on it.
+    pub fn backend(&mut self) -> &mut dyn Backend {
+        match self {
+            Opened::Any(backend, _) => backend.as_mut(),
+            Opened::Cuda(cuda) => cuda.as_mut(),
+        }
+    }
+
+    /// All ranks, this one's states on this device: GPUs are connected by NCCL where all ranks have it, everything else through
+    /// the hosts. Without a part, this process alone.
+    pub fn collective<'a>(
+        &'a mut self,
+        part: Option<&'a mut Part>,
+    ) -> Result<Box<dyn Collective + 'a>, CollectiveError> {
+        let Some(part) = part else { return Ok(Box::new(Alone::new(self.backend()))) };
+        let transport = &mut part.transport;
+        match self {
+            Opened::Any(backend, _) => Ok(Box::new(HostCollective::new(backend.as_mut(), transport))),
+            Opened::Cuda(cuda) => match Nccl::meet(cuda, transport)? {
+                Ok(nccl) => Ok(Box::new(DeviceCollective::new(cuda, transport, nccl))),
+                Err(reason) => {
+                    if part.rank == 0 {
+                        let reason = reason.replace('\n', "; ");
+                        eprintln!("warning: gradients are summed through the hosts: {reason}");
+                    }
+                    Ok(Box::new(HostCollective::new(cuda.as_mut(), transport)))
+                }
+            },
+        }
+    }
+}
+
+/// Ranks that share a machine share its cores, and `cuda` without a number is each one's own GPU.
+fn of_rank(target: Target, part: &Part) -> Target {
+    let device = match (target.device, part.local_rank) {
+        (Device::Cuda(None), Some(local)) => {
+            let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+            Device::Cuda(Some(own_gpu(local, visible.as_deref())))
+        }
+        (device, _) => device,
+    };
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let shared = part.local_size.filter(|ranks| *ranks > 1).map(|ranks| (cores() / ranks).max(1));
+    Target { device, threads: target.threads.or(shared), ..target }
+}
