@@ -4,7 +4,7 @@ mod noise;
 
 use crate::backend::{Backend, BackendError, ExecutableId, Executables, LocalFuture, check_inputs};
 use crate::ops::Op;
-use crate::plan::{Plan, SlotKind};
+use crate::plan::{Activations, Plan, SlotKind};
 use crate::tensor::{DType, Data, Tensor, TensorType};
 use noise::{BF16, Noise, SINGLE};
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ pub struct Reference {
     plans: Executables<(Plan, BTreeMap<String, Tensor>)>,
     poison: bool,
     noise: Option<Noise>,
-    bf16_products: bool,
+    bf16: bool,
 }
 
 /// A tensor as the oracle computes it: floats in f64, everything else as it is.
@@ -68,14 +68,15 @@ impl Reference {
         Self { noise: Some(Noise::new(seed)), ..Self::default() }
     }
 
-    /// Measures a device that forms products in bf16: besides, what a product reads is off by one rounding to it, while
-    /// the number itself stays, as master weights do.
-    pub fn with_bf16_products(self) -> Self {
-        Self { bf16_products: true, ..self }
+    /// Measures a device that works in bf16: besides, every activation is off by one rounding to it, and so is what a product
+    /// reads, while the number itself stays, as master weights do.
+    pub fn with_bf16(self) -> Self {
+        Self { bf16: true, ..self }
     }
 
     fn run(&mut self, index: ExecutableId, inputs: &[&Tensor]) -> BTreeMap<String, Tensor> {
         let plan = &self.plans[index].0;
+        let stored = if self.bf16 { Activations::of(plan) } else { Activations::none(plan) };
         let mut slots: Vec<Option<Tensor>> = vec![None; plan.slots.len()];
         for (port, tensor) in plan.inputs.iter().zip(inputs) {
             slots[port.operand.slot] = Some(widen(tensor));
@@ -83,7 +84,7 @@ impl Reference {
         for port in &plan.states {
             slots[port.operand.slot] = Some(self.states[&port.name].clone());
         }
-        for step in &plan.steps {
+        for (number, step) in plan.steps.iter().enumerate() {
             if let Some(noise) = &mut self.noise {
                 let mut read: Vec<usize> = step.inputs.iter().map(|operand| operand.slot).collect();
                 read.sort_unstable();
@@ -107,7 +108,7 @@ impl Reference {
                 |slot: usize| slots[slot].as_ref().expect("the planner places a value before its readers");
             let mut operands: Vec<Cow<'_, Tensor>> =
                 step.inputs.iter().map(|o| Cow::Borrowed(operand(o.slot))).collect();
-            if let Some(noise) = self.noise.as_mut().filter(|_| self.bf16_products && is_product(&step.op)) {
+            if let Some(noise) = self.noise.as_mut().filter(|_| self.bf16 && is_product(&step.op)) {
                 operands.iter_mut().for_each(|operand| noise.add(BF16, operand.to_mut()));
             }
             let operands: Vec<&Tensor> = operands.iter().map(AsRef::as_ref).collect();
@@ -115,7 +116,11 @@ impl Reference {
                 Some(_) => step.op.def().eval_rounded(&operands, &mut outputs),
                 None => step.op.def().eval(&operands, &mut outputs),
             }
-            for (operand, tensor) in step.outputs.iter().zip(outputs) {
+            for ((operand, mut tensor), half) in step.outputs.iter().zip(outputs).zip(&stored.outputs[number])
+            {
+                if let Some(noise) = self.noise.as_mut().filter(|_| *half) {
+                    noise.add(BF16, &mut tensor);
+                }
                 slots[operand.slot] = Some(tensor);
             }
             if self.poison {

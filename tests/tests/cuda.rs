@@ -3,12 +3,15 @@
 
 use golf_core::backend::Backend;
 use golf_core::ops::Op;
+use golf_core::plan::{Activations, Plan, PlanOptions};
 use golf_core::reference::Reference;
 use golf_core::tensor::{Data, Tensor};
 use golf_cuda::{Cuda, Driver, Emulator, Fidelity, Order, Precision};
 use golf_tests::cases::{self, Case};
-use golf_tests::run::run_case;
+use golf_tests::run::{Flow, in_a_flow, run_case, run_in_a_flow};
 use golf_tests::tolerance::{BF16, compare};
+use half::bf16;
+use std::collections::BTreeSet;
 
 fn emulated(test: &str, order: Order) -> Option<Cuda<Emulator>> {
     match Emulator::new(order) {
@@ -61,6 +64,86 @@ fn same_bits<D: Driver>(first: &mut Cuda<D>, second: &mut Cuda<D>) {
     for case in cases::all() {
         let [a, b] = [&mut *first, &mut *second]
             .map(|cuda| run_case(cuda, &case).unwrap_or_else(|error| panic!("{}: {error}", describe(&case))));
+        assert!(a.iter().zip(&b).all(|(a, b)| bits(a) == bits(b)), "{}", describe(&case));
+    }
+}
+
+/// The same case where every float is one of bf16.
+fn rounded(case: &Case) -> Case {
+    let round = |x: &Tensor| match x.data() {
+        Data::F32(v) => Tensor::f32(x.shape(), v.iter().map(|&x| bf16::from_f32(x).to_f32()).collect()),
+        _ => x.clone(),
+    };
+    Case { inputs: case.inputs.iter().map(round).collect(), ..case.clone() }
+}
+
+/// Cases of ops between layers with activations of their own.
+fn flowing() -> Vec<Case> {
+    let flows = |case: &Case| {
+        let plan = Plan::new("flow", &in_a_flow(case, Flow::Natural), PlanOptions::default());
+        let activations = Activations::of(&plan);
+        let own = plan.steps.iter().position(|step| step.op == case.op).expect("the op is in its plan");
+        let ends = matches!(case.op, Op::EmbedGrad(_) | Op::HeadCrossEntropy(_) | Op::Linear(_));
+        ends || activations.outputs[own].contains(&true)
+    };
+    cases::all().iter().map(rounded).filter(flows).collect()
+}
+
+#[test]
+fn activations_of_bf16_agree_with_the_oracle_to_its_precision() {
+    let test = "activations_of_bf16_agree_with_the_oracle_to_its_precision";
+    let Some(own) = emulated(test, Order::Forwards) else { return };
+    let cases = flowing();
+    let ops: BTreeSet<&str> = cases.iter().map(|case| case.op.def().name()).collect();
+    assert!(ops.len() >= 25 || std::env::var_os("CONFORMANCE_OPS").is_some(), "{ops:?}");
+    agrees_in_a_flow(own, &cases, Flow::Natural);
+    let (products, others): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| is_product(&case.op));
+    let another = || Emulator::new(Order::Forwards).expect("there was one a moment ago");
+    agrees_in_a_flow(
+        Cuda::over(another().with_library(Fidelity::Right)).with_poison(),
+        &products,
+        Flow::Natural,
+    );
+    agrees_in_a_flow(Cuda::over(another()).with_poison(), &others, Flow::First);
+}
+
+#[test]
+fn activations_of_bf16_on_a_gpu_agree_with_the_oracle_to_its_precision() {
+    match Cuda::open(0) {
+        Ok(cuda) => agrees_in_a_flow(cuda.with_poison(), &flowing(), Flow::Natural),
+        Err(reason) => println!("SKIPPED activations_of_bf16_on_a_gpu: {reason}"),
+    }
+}
+
+/// Every op between layers of a model has the oracle's results to the precision of bf16.
+fn agrees_in_a_flow<D: Driver>(cuda: Cuda<D>, cases: &[Case], flow: Flow) {
+    let mut cuda = cuda.with_precision(Precision::Bf16);
+    for case in cases {
+        let want =
+            run_in_a_flow(&mut Reference::with_poison(), case, flow).expect("the oracle takes every case");
+        let got = run_in_a_flow(&mut cuda, case, flow)
+            .unwrap_or_else(|error| panic!("{}: {error}", describe(case)));
+        for (got, want) in got.iter().zip(&want) {
+            let compared = compare(got, want, BF16, case.terms(), case.condition);
+            compared.unwrap_or_else(|why| panic!("{} ({flow:?}): {why}", describe(case)));
+        }
+    }
+}
+
+#[test]
+fn the_order_of_threads_does_not_change_a_bit_of_activations() {
+    let test = "the_order_of_threads_does_not_change_a_bit_of_activations";
+    let in_order = |order| emulated(test, order).map(|cuda| cuda.with_precision(Precision::Bf16));
+    let (Some(mut forwards), Some(mut backwards)) = (in_order(Order::Forwards), in_order(Order::Backwards))
+    else {
+        return;
+    };
+    // Products of activations are those of rounded floats, whose order is tested with their fragments.
+    for case in flowing().into_iter().filter(|case| !is_product(&case.op)) {
+        let [a, b] = [&mut forwards, &mut backwards].map(|cuda| {
+            run_in_a_flow(cuda, &case, Flow::Natural)
+                .unwrap_or_else(|error| panic!("{}: {error}", describe(&case)))
+        });
         assert!(a.iter().zip(&b).all(|(a, b)| bits(a) == bits(b)), "{}", describe(&case));
     }
 }

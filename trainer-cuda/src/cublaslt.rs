@@ -23,6 +23,13 @@ pub(crate) struct CublasLt {
 #[derive(Clone)]
 pub struct Product(Rc<Prepared>);
 
+impl Product {
+    /// Bytes of an entry of the result.
+    pub fn result_bytes(&self) -> usize {
+        self.0.result_bytes
+    }
+}
+
 struct Prepared {
     product: sys::cublasLtMatmulDesc_t,
     left: Layout,
@@ -31,6 +38,8 @@ struct Prepared {
     algorithm: sys::cublasLtMatmulAlgo_t,
     /// What is left of the result's former value.
     beta: f32,
+    /// Of an entry of the result.
+    result_bytes: usize,
 }
 
 /// Layout of a matrix.
@@ -95,10 +104,12 @@ impl CublasLt {
             result: Layout(std::ptr::null_mut()),
             algorithm: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
             beta: f32::from(u8::from(gemm.accumulate)),
+            result_bytes: gemm.result_bytes(),
         };
         prepared.left = Layout::new(left, CUDA_R_16BF, gemm.stack)?;
         prepared.right = Layout::new(right, CUDA_R_16BF, gemm.stack)?;
-        prepared.result = Layout::new(d, CUDA_R_32F, gemm.stack)?;
+        let entry = if gemm.half { CUDA_R_16BF } else { CUDA_R_32F };
+        prepared.result = Layout::new(d, entry, gemm.stack)?;
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         let transposed = [
             (Attribute::CUBLASLT_MATMUL_DESC_TRANSA, left.transposed),

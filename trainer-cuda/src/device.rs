@@ -8,7 +8,7 @@ use crate::devices::{DeviceError, DeviceInfo, closed, context, info, reason, sta
 use crate::driver::Driver;
 use crate::footprint::WORKSPACE;
 use crate::gemm::Gemm;
-use crate::kernel::{Kernel, Param};
+use crate::kernel::{Kernel, Param, Storage};
 use crate::nvrtc::{Nvrtc, NvrtcError, OPTIONS};
 use crate::products::ProductError;
 use crate::staging::{LONGEST, Staging};
@@ -30,8 +30,8 @@ pub struct Device {
     free_at_start: u64,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    /// Modules by source file.
-    modules: HashMap<&'static str, Arc<CudaModule>>,
+    /// Modules by source file and by what activations are in it.
+    modules: HashMap<(&'static str, Storage), Arc<CudaModule>>,
     /// The compiler, once something had to be compiled.
     nvrtc: Option<Nvrtc>,
     /// The library of products and its workspace, or why it is not used, once a product was asked for.
@@ -138,9 +138,10 @@ impl Device {
     }
 
     /// Code of the kernel's file for this device: from the cache, else compiled and cached.
-    fn code(&mut self, kernel: &Kernel) -> Result<Vec<u8>, NvrtcError> {
+    fn code(&mut self, kernel: &Kernel, storage: Storage) -> Result<Vec<u8>, NvrtcError> {
         let arch = self.arch();
-        let options: Vec<&str> = OPTIONS.iter().copied().chain([arch.as_str()]).collect();
+        let options: Vec<&str> =
+            OPTIONS.iter().copied().chain(storage.define()).chain([arch.as_str()]).collect();
         let name = format!("{}-{arch}.cubin", kernel.source.digest(&options));
         if let Some(code) = cache::load(&name) {
             return Ok(code);
@@ -149,7 +150,7 @@ impl Device {
             Some(nvrtc) => nvrtc,
             None => *self.nvrtc.insert(Nvrtc::load()?),
         };
-        let code = nvrtc.compile(kernel.source, &arch)?.code;
+        let code = nvrtc.compile(kernel.source, &arch, storage)?.code;
         // A cache that cannot be written costs the next start its time.
         let _ = cache::store(&name, &code);
         Ok(code)
@@ -171,16 +172,16 @@ impl Device {
         Ok(Library { cublaslt, workspace })
     }
 
-    fn module(&mut self, kernel: &Kernel) -> Result<Arc<CudaModule>, BackendError> {
-        if let Some(module) = self.modules.get(kernel.source.file) {
+    fn module(&mut self, kernel: &Kernel, storage: Storage) -> Result<Arc<CudaModule>, BackendError> {
+        if let Some(module) = self.modules.get(&(kernel.source.file, storage)) {
             return Ok(Arc::clone(module));
         }
         let (backend, entry) = (self.name(), kernel.entry.to_owned());
-        let code = self.code(kernel);
+        let code = self.code(kernel, storage);
         let code =
             code.map_err(|e| BackendError::Kernel { backend, kernel: entry, message: e.to_string() })?;
         let module = self.context.load_module(Ptx::from_binary(code)).map_err(|error| self.failed(error))?;
-        self.modules.insert(kernel.source.file, Arc::clone(&module));
+        self.modules.insert((kernel.source.file, storage), Arc::clone(&module));
         Ok(module)
     }
 }
@@ -246,8 +247,8 @@ impl Driver for Device {
         Ok(read)
     }
 
-    fn function(&mut self, kernel: &'static Kernel) -> Result<CudaFunction, BackendError> {
-        let module = self.module(kernel)?;
+    fn function(&mut self, kernel: &'static Kernel, storage: Storage) -> Result<CudaFunction, BackendError> {
+        let module = self.module(kernel, storage)?;
         module.load_function(kernel.entry).map_err(|error| self.failed(error))
     }
 
@@ -307,7 +308,7 @@ impl Driver for Device {
         let at = Addresses {
             left: b.0.pointer,
             right: a.0.pointer,
-            result: y.0.pointer + 4 * offset as u64,
+            result: y.0.pointer + (product.result_bytes() * offset) as u64,
             workspace: workspace.0.pointer,
         };
         // SAFETY: lowering gives a product buffers with its entries; the workspace was allocated in full.

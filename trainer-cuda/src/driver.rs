@@ -2,7 +2,7 @@
 //! which checks the same kernels where there is no GPU, is another.
 
 use crate::gemm::Gemm;
-use crate::kernel::{Kernel, Param};
+use crate::kernel::{Kernel, Param, Storage};
 use crate::products::ProductError;
 use golf_core::backend::BackendError;
 
@@ -36,8 +36,9 @@ pub trait Driver {
     /// The first `words` words of `from`, once everything before has run.
     fn read(&mut self, from: &Self::Buffer, words: usize) -> Result<Vec<u32>, BackendError>;
 
-    /// Compiles `kernel`, or finds it compiled.
-    fn function(&mut self, kernel: &'static Kernel) -> Result<Self::Function, BackendError>;
+    /// Compiles `kernel` for activations of this form, or finds it compiled.
+    fn function(&mut self, kernel: &'static Kernel, storage: Storage)
+    -> Result<Self::Function, BackendError>;
 
     /// Runs `function`, made of `kernel`, over `blocks` blocks with these pointers and scalars.
     fn launch(

@@ -11,7 +11,7 @@ mod memory;
 
 use crate::driver::Driver;
 use crate::gemm::{Gemm, interpret};
-use crate::kernel::{Kernel, Param};
+use crate::kernel::{Kernel, Param, Storage};
 use crate::products::ProductError;
 use golf_core::backend::{BackendError, Room};
 use golf_core::ops::LinearForm;
@@ -58,7 +58,7 @@ pub struct Emulator {
     /// What the compiler says that it is: another one makes other code.
     version: String,
     order: Order,
-    libraries: HashMap<&'static str, Rc<Library>>,
+    libraries: HashMap<(&'static str, Storage), Rc<Library>>,
     products: Option<Fidelity>,
     /// Calls of a recording that is being made.
     recording: Option<Vec<Call>>,
@@ -172,25 +172,38 @@ impl Emulator {
     }
 
     /// [`Driver::function`] for a kernel of any file, which holds `kernels`.
-    pub fn function_in(&mut self, kernel: &Kernel, kernels: &[&Kernel]) -> Result<Compiled, BackendError> {
-        let library = self.library(kernel, kernels)?;
+    pub fn function_in(
+        &mut self,
+        kernel: &Kernel,
+        storage: Storage,
+        kernels: &[&Kernel],
+    ) -> Result<Compiled, BackendError> {
+        let library = self.library(kernel, storage, kernels)?;
         let missing = |error: libloading::Error| self.failed(kernel, error.to_string());
         let name = format!("golf_signature_{}", kernel.entry);
         // SAFETY: `GOLF_ENTRY` in `emulate.h` defines the function with this type.
         let signature = unsafe { library.get::<unsafe extern "C" fn() -> *const c_char>(name.as_bytes()) };
         // SAFETY: it takes nothing and returns a static string that ends in zero.
         let signature = unsafe { CStr::from_ptr(signature.map_err(missing)?()) };
-        if signature.to_string_lossy() != kernel.signature {
-            let got = signature.to_string_lossy();
-            return Err(
-                self.failed(kernel, format!("signature: expected `{}`, got `{got}`", kernel.signature))
-            );
+        let (expected, got) = (as_declared(kernel, storage), signature.to_string_lossy());
+        if expected != got {
+            return Err(self.failed(kernel, format!("signature: expected `{expected}`, got `{got}`")));
         }
         let name = format!("golf_launch_{}", kernel.entry);
         // SAFETY: as above.
         let launch = *unsafe { library.get(name.as_bytes()) }.map_err(missing)?;
         Ok(Compiled { launch, _library: library })
     }
+}
+
+/// The letters of a kernel as its parameters' types tell them: activations are told from floats only where they are none.
+fn as_declared(kernel: &Kernel, storage: Storage) -> String {
+    let letter = |letter: char| match (letter, storage) {
+        ('h', _) | ('a', Storage::Full) => 'r',
+        ('H', _) | ('o', Storage::Full) => 'w',
+        (letter, _) => letter,
+    };
+    kernel.signature.chars().map(letter).collect()
 }
 
 impl Driver for Emulator {
@@ -235,10 +248,10 @@ impl Driver for Emulator {
         Ok(from.with(|memory| memory[..words].to_vec()))
     }
 
-    fn function(&mut self, kernel: &'static Kernel) -> Result<Compiled, BackendError> {
+    fn function(&mut self, kernel: &'static Kernel, storage: Storage) -> Result<Compiled, BackendError> {
         let mut kernels = crate::kernels::all();
         kernels.retain(|other| other.source == kernel.source);
-        self.function_in(kernel, &kernels)
+        self.function_in(kernel, storage, &kernels)
     }
 
     fn launch(
@@ -302,6 +315,13 @@ impl Driver for Emulator {
             gemm.form = LinearForm::Nn;
         }
         y.with(|memory| {
+            if gemm.half {
+                let mut y = vec![0.0; n + n % 2];
+                interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), &mut y[..n]);
+                let half = |x: f32| u32::from(half::bf16::from_f32(x).to_bits());
+                let words = y.chunks_exact(2).map(|pair| half(pair[0]) | half(pair[1]) << 16);
+                return memory.iter_mut().zip(words).for_each(|(to, word)| *to = word);
+            }
             let y: &mut [f32] = bytemuck::cast_slice_mut(&mut memory[offset..offset + n]);
             interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), y);
         });

@@ -95,12 +95,13 @@ impl<D: Driver> Executable<D> {
         options: Options,
     ) -> Result<Self, BackendError> {
         let mut memory = Memory { driver, bytes: 0 };
+        let pending = Pending::of(&plan, options.precision, chosen.products(), options.poison);
         let mut slots = Vec::with_capacity(plan.slots.len());
-        for (index, slot) in plan.slots.iter().enumerate() {
+        for (index, (slot, &words)) in plan.slots.iter().zip(&pending.slots).enumerate() {
             slots.push(match &slot.kind {
                 SlotKind::State(name) => states[name].buffer.clone(),
                 SlotKind::Input(_) | SlotKind::Scratch => {
-                    memory.allocate(slot.words, &format!("slot {index} of plan `{}`", plan.name))?
+                    memory.allocate(words, &format!("slot {index} of plan `{}`", plan.name))?
                 }
             });
         }
@@ -110,7 +111,6 @@ impl<D: Driver> Executable<D> {
             let mut copy = || memory.allocate(port.operand.ty.words(), &format!("output `{}`", port.name));
             saved.push(if in_state { Some(copy()?) } else { None });
         }
-        let pending = Pending::of(&plan, options.precision, chosen.products(), options.poison);
         let mut shared = |sizes: &[usize], what: &str| -> Result<Vec<D::Buffer>, BackendError> {
             sizes.iter().map(|&words| memory.allocate(words, what)).collect()
         };
@@ -128,10 +128,10 @@ impl<D: Driver> Executable<D> {
                     Place::Table(table) => tables.get(driver, &table)?,
                 });
             }
-            let Launch { kernel, gemm, params, blocks, .. } = launch;
+            let Launch { kernel, gemm, storage, params, blocks, .. } = launch;
             let work = match gemm {
                 Some(gemm) => Work::Library(chosen.product(&gemm)),
-                None => Work::Kernel { function: driver.function(kernel)?, kernel, blocks },
+                None => Work::Kernel { function: driver.function(kernel, storage)?, kernel, blocks },
             };
             launches.push(Ready { work, buffers, params, step });
         }

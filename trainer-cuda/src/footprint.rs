@@ -25,16 +25,16 @@ impl Footprint {
     /// Footprint of `plan` with products of this precision; those in bf16 by a library, which takes more than our kernels.
     pub fn of(plan: &Plan, precision: Precision) -> Footprint {
         let mut footprint = Footprint::default();
-        for slot in &plan.slots {
-            let bytes = 4 * slot.words as u64;
+        let products = Products::Library { refused: HashSet::new() };
+        let pending = Pending::of(plan, precision, &products, false);
+        for (slot, &words) in plan.slots.iter().zip(&pending.slots) {
+            let bytes = 4 * words as u64;
             match slot.kind {
                 SlotKind::State(_) => footprint.states += bytes,
                 SlotKind::Input(_) => footprint.inputs += bytes,
                 SlotKind::Scratch => footprint.values += bytes,
             }
         }
-        let products = Products::Library { refused: HashSet::new() };
-        let pending = Pending::of(plan, precision, &products, false);
         footprint.scratch =
             pending.scratch.iter().chain(&pending.rounded).map(|&words| 4 * words as u64).sum();
         if !pending.rounded.is_empty() {

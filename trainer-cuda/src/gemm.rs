@@ -1,4 +1,4 @@
-//! A product of matrices as a library takes it: column-major, operands in bf16, sums and result in f32. Plain data.
+//! A product of matrices as a library takes it: column-major, operands in bf16, sums in f32, the result in either. Plain data.
 //!
 //! A row-major matrix read column by column is its transpose, so the library is asked for `yᵀ = bᵀ·aᵀ`: its first operand is
 //! our right one. Invariant: [`Gemm::columns`] describes what lies in memory, and is the only place that knows this.
@@ -20,6 +20,8 @@ pub struct Gemm {
     pub stack: usize,
     /// Bytes of which the address of every result is a multiple.
     pub alignment: usize,
+    /// Whether the result is rounded to bf16.
+    pub half: bool,
 }
 
 /// A matrix in memory, column by column, without gaps; in a stack the next one follows at once.
@@ -50,7 +52,7 @@ impl Gemm {
 
     /// The product of `form` with `[rows, cols, depth]` into a result that starts `offset` floats into its buffer.
     pub fn new(form: LinearForm, extents: [usize; 3], accumulate: bool, offset: usize) -> Self {
-        Self { form, extents, accumulate, stack: 1, alignment: aligned(4 * offset) }
+        Self { form, extents, accumulate, stack: 1, alignment: aligned(4 * offset), half: false }
     }
 
     /// So many of it.
@@ -58,6 +60,16 @@ impl Gemm {
         let [rows, cols, _] = self.extents;
         let alignment = if stack > 1 { self.alignment.min(aligned(4 * rows * cols)) } else { self.alignment };
         Self { stack, alignment, ..self }
+    }
+
+    /// The same with a result in bf16, or in f32.
+    pub fn rounded(self, half: bool) -> Self {
+        Self { half, alignment: if half { (self.alignment / 2).max(1) } else { self.alignment }, ..self }
+    }
+
+    /// Bytes of an entry of the result.
+    pub fn result_bytes(&self) -> usize {
+        if self.half { 2 } else { 4 }
     }
 
     /// Bytes of which the addresses of every left and of every right operand, `a` and `b`, are multiples; their buffers start
@@ -109,7 +121,8 @@ impl fmt::Display for Gemm {
         };
         let [rows, cols, depth] = self.extents;
         let sum = if self.accumulate { " added" } else { "" };
-        write!(f, "{form} {rows}x{cols}x{depth}{sum}")?;
+        let rounded = if self.half { " in bf16" } else { "" };
+        write!(f, "{form} {rows}x{cols}x{depth}{sum}{rounded}")?;
         if self.stack > 1 { write!(f, " (stack of {})", self.stack) } else { Ok(()) }
     }
 }

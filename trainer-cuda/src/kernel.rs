@@ -13,6 +13,7 @@ pub struct Source {
 
 /// What the sources include, under `kernels/`.
 pub static HEADERS: &[Source] = &[
+    Source { file: "shared/activation.cuh", text: include_str!("kernels/shared/activation.cuh") },
     Source { file: "shared/attention_bf16.cuh", text: include_str!("kernels/shared/attention_bf16.cuh") },
     Source { file: "shared/attention_tile.cuh", text: include_str!("kernels/shared/attention_tile.cuh") },
     Source { file: "shared/column_sums.cuh", text: include_str!("kernels/shared/column_sums.cuh") },
@@ -51,11 +52,44 @@ pub struct Kernel {
     pub source: &'static Source,
     /// Its unique name, the function's: the op's, then what distinguishes the variant.
     pub entry: &'static str,
-    /// One letter per parameter: `r` pointer to what is read, `w` to what is written (and perhaps read), then scalars:
-    /// `u` an unsigned word, `f` a float.
+    /// One letter per parameter. Pointers: `r` to what is read, `w` to what is written (and perhaps read), `a` and `o` the same of
+    /// activations, `h` and `H` the same of pairs of bf16 whatever [`Storage`] is. Then scalars: `u` an unsigned word, `f` a float.
     pub signature: &'static str,
     /// Threads of a block.
     pub threads: usize,
+}
+
+/// What activations are in a device's memory. Every kernel computes in f32 all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// Floats.
+    #[default]
+    Full,
+    /// Entries of bf16, two to a word, the first in the low half.
+    Half,
+}
+
+impl Storage {
+    /// What a compiler is told, as `shared/activation.cuh` wants to know it.
+    pub fn define(self) -> Option<&'static str> {
+        match self {
+            Storage::Full => None,
+            Storage::Half => Some("-DACTIVATIONS_BF16"),
+        }
+    }
+}
+
+impl Kernel {
+    /// Letters of its pointers.
+    pub fn pointers(&self) -> &'static str {
+        let scalars = self.signature.trim_start_matches(|letter| "rwaohH".contains(letter));
+        &self.signature[..self.signature.len() - scalars.len()]
+    }
+
+    /// Whether it reads or writes activations, and so comes in two forms.
+    pub fn has_activations(&self) -> bool {
+        self.pointers().contains(['a', 'o'])
+    }
 }
 
 /// Threads of a block of an elementwise kernel.

@@ -50,7 +50,7 @@ pub use driver::Driver;
 pub use emulate::{Compiled, Emulator, EmulatorError, Fidelity, Memory, Order, Recording};
 pub use footprint::Footprint;
 pub use gemm::{Columns, Gemm, Stored};
-pub use kernel::{ELEMENTS, HEADERS, Kernel, Param, Source};
+pub use kernel::{ELEMENTS, HEADERS, Kernel, Param, Source, Storage};
 pub use lower::{Binding, Launch, Lowering, Precision, Products, Table};
 pub use nccl::{Nccl, nccl_version};
 pub use nvrtc::{Compilation, Nvrtc, NvrtcError};

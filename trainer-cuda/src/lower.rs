@@ -4,19 +4,20 @@
 //! printed, on a machine without a GPU.
 
 use crate::gemm::Gemm;
-use crate::kernel::{ELEMENTS, Kernel, Param, Source};
+use crate::kernel::{ELEMENTS, Kernel, Param, Source, Storage};
+use crate::kernels::{narrow, widen};
 use golf_core::plan::Step;
 use golf_core::tensor::TensorType;
 use std::collections::HashSet;
 
-/// How products of matrices are formed; everything else is f32.
+/// How products of matrices are formed, and what activations are between kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// In f32.
     #[default]
     F32,
     /// On tensor cores: operands of `linear`, of Newton–Schulz steps, of attention and of the head's logits, and their
-    /// gradients, rounded to bf16, added up in f32.
+    /// gradients, rounded to bf16, added up in f32. Activations are stored in bf16, everything else in f32.
     Bf16,
 }
 
@@ -90,6 +91,8 @@ pub struct Launch {
     pub kernel: &'static Kernel,
     /// The product, where a library forms it; the kernel then is a name.
     pub gemm: Option<Gemm>,
+    /// What its activations are stored as.
+    pub storage: Storage,
     /// Its pointers in order.
     pub bindings: Vec<Binding>,
     /// Its scalars in order.
@@ -101,7 +104,7 @@ pub struct Launch {
 impl Launch {
     /// A launch whose bindings and parameters are those of the kernel's signature; anything else is a bug of a lowering.
     pub fn new(kernel: &'static Kernel, bindings: Vec<Binding>, params: Vec<Param>, blocks: usize) -> Self {
-        let pointers = kernel.signature.bytes().filter(|letter| b"rw".contains(letter)).count();
+        let pointers = kernel.pointers().len();
         let scalars: String = params.iter().map(|param| param.letter()).collect();
         assert!(
             pointers == bindings.len() && kernel.signature[pointers..] == scalars,
@@ -110,7 +113,7 @@ impl Launch {
             kernel.signature,
             bindings.len()
         );
-        Self { kernel, gemm: None, bindings, params, blocks }
+        Self { kernel, gemm: None, storage: Storage::Full, bindings, params, blocks }
     }
 
     /// The library's product `gemm` of bf16 operands `a` and `b` into `y`, floats from `offset` on.
@@ -123,6 +126,8 @@ impl Launch {
 /// A step under lowering.
 pub struct Lowering<'a> {
     step: &'a Step,
+    /// Which operands and which results are stored in bf16.
+    halves: [&'a [bool]; 2],
     /// How products are formed.
     pub precision: Precision,
     /// Who forms products in bf16.
@@ -140,6 +145,7 @@ impl<'a> Lowering<'a> {
     pub fn new(step: &'a Step, precision: Precision) -> Self {
         Self {
             step,
+            halves: [&[], &[]],
             precision,
             products: &OWN,
             launches: Vec::new(),
@@ -151,6 +157,31 @@ impl<'a> Lowering<'a> {
     /// The same with products formed by others.
     pub fn with_products(self, products: &'a Products) -> Self {
         Self { products, ..self }
+    }
+
+    /// The same where these operands and results are stored in bf16; none unless said.
+    pub fn with_halves(self, inputs: &'a [bool], outputs: &'a [bool]) -> Self {
+        Self { halves: [inputs, outputs], ..self }
+    }
+
+    /// Whether what is bound is an activation in bf16.
+    pub fn is_half(&self, binding: &Binding) -> bool {
+        let [inputs, outputs] = self.halves;
+        let of = |list: &[bool], i: usize| list.get(i).copied().unwrap_or(false);
+        match binding {
+            Binding::Input(i) => of(inputs, *i),
+            Binding::Output(i) => of(outputs, *i),
+            Binding::Scratch(_) | Binding::Rounded(_) | Binding::Table(_) => false,
+        }
+    }
+
+    /// Entries of an operand or a result.
+    fn numel(&self, binding: &Binding) -> usize {
+        match binding {
+            Binding::Input(i) => self.input(*i).numel(),
+            Binding::Output(i) => self.output(*i).numel(),
+            other => unreachable!("{other:?} is no operand"),
+        }
     }
 
     /// Number of operands.
@@ -194,7 +225,47 @@ impl<'a> Lowering<'a> {
         params: Vec<Param>,
         blocks: usize,
     ) {
-        self.launches.push(Launch::new(kernel, bindings, params, blocks));
+        self.push(Launch::new(kernel, bindings, params, blocks));
+    }
+
+    /// Appends a launch. Where all its activations are in bf16 it is of that form; where some are, or where a kernel that knows
+    /// only floats meets one, floats in scratch memory take their place.
+    pub fn push(&mut self, mut launch: Launch) {
+        let letters = launch.kernel.pointers().as_bytes();
+        let activations =
+            || letters.iter().zip(&launch.bindings).filter(|(letter, _)| b"ao".contains(letter));
+        let half = activations().next().is_some() && activations().all(|(_, binding)| self.is_half(binding));
+        launch.storage = if half { Storage::Half } else { Storage::Full };
+        let mut before: Vec<(Binding, Binding)> = Vec::new();
+        let mut after: Vec<(Binding, Binding)> = Vec::new();
+        for (letter, binding) in letters.iter().zip(&mut launch.bindings) {
+            let fits = matches!(letter, b'h' | b'H') || half && matches!(letter, b'a' | b'o');
+            if fits || !self.is_half(binding) {
+                continue;
+            }
+            let known = before.iter().chain(&after).find(|(half, _)| half == binding);
+            let floats = match known.map(|(_, floats)| floats.clone()) {
+                Some(floats) => floats,
+                None => self.scratch(self.numel(binding)),
+            };
+            let pair = (std::mem::replace(binding, floats.clone()), floats);
+            // What is written may be read before, or be written in part.
+            if !before.contains(&pair) {
+                before.push(pair.clone());
+            }
+            if matches!(letter, b'w' | b'o') && !after.contains(&pair) {
+                after.push(pair);
+            }
+        }
+        for (half, floats) in before {
+            let n = self.numel(&half);
+            self.launches.push(widen(half, floats, n));
+        }
+        self.launches.push(launch);
+        for (half, floats) in after {
+            let n = self.numel(&half);
+            self.launches.push(narrow(floats, half, n));
+        }
     }
 
     /// Appends an elementwise launch: one thread per element. `n` becomes the first scalar.

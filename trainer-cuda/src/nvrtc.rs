@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::kernel::{HEADERS, Source};
+use crate::kernel::{HEADERS, Source, Storage};
 use crate::library::{Unloadable, preload, searched};
 use cudarc::nvrtc::{result, sys};
 use std::ffi::{CString, c_char, c_int};
@@ -96,11 +96,12 @@ impl Nvrtc {
         Ok(Self { version: (major, minor) })
     }
 
-    /// The code of `source` for `arch`, such as `sm_90`.
-    pub fn compile(&self, source: &Source, arch: &str) -> Result<Compilation, NvrtcError> {
+    /// The code of `source` for `arch`, such as `sm_90`, and activations of this form.
+    pub fn compile(&self, source: &Source, arch: &str, storage: Storage) -> Result<Compilation, NvrtcError> {
         let program = Program::new(source)?;
         let target = format!("--gpu-architecture={arch}");
-        let options: Vec<&str> = OPTIONS.iter().copied().chain([target.as_str()]).collect();
+        let options: Vec<&str> =
+            OPTIONS.iter().copied().chain(storage.define()).chain([target.as_str()]).collect();
         // SAFETY: the program is live.
         let compiled = unsafe { result::compile_program(program.0, &options) };
         // SAFETY: the program is live.

@@ -154,12 +154,12 @@ fn difference<D: Driver>(driver: &mut D, gemm: &Gemm, product: &D::Product) -> R
     let mut buffers = Vec::new();
     let [n_a, n_b, n_y] = entries;
     let [r_a, r_b] = [n_a, n_b].map(kernels::rounded_words);
-    for words in [n_a, n_b, n_y, n_y, r_a, r_b, DIFFERENCES] {
+    for words in [n_a, n_b, n_y, n_y, r_a, r_b, DIFFERENCES, kernels::rounded_words(n_y)] {
         buffers.push(driver.allocate(words, &what)?);
     }
     // Bindings are positions in `buffers` here.
     let at = Binding::Scratch;
-    let [a, b, own, other, a_rounded, b_rounded, parts] = std::array::from_fn(at);
+    let [a, b, own, other, a_rounded, b_rounded, parts, half] = std::array::from_fn(at);
     let before = [(a.clone(), n_a, 1), (b.clone(), n_b, 2), (own.clone(), n_y, 3), (other.clone(), n_y, 3)];
     let mut launches: Vec<Launch> =
         before.into_iter().map(|(y, n, seed)| kernels::noise(y, n, seed)).collect();
@@ -169,7 +169,11 @@ fn difference<D: Driver>(driver: &mut D, gemm: &Gemm, product: &D::Product) -> R
     for launch in &launches {
         run(driver, launch, &buffers)?;
     }
-    driver.multiply(product, [&buffers[4], &buffers[5], &buffers[3]], 0)?;
+    let result = if gemm.half { &buffers[7] } else { &buffers[3] };
+    driver.multiply(product, [&buffers[4], &buffers[5], result], 0)?;
+    if gemm.half {
+        run(driver, &kernels::widen(half, other.clone(), n_y), &buffers)?;
+    }
     run(driver, &kernels::largest_difference([own, other, parts], n_y), &buffers)?;
     let parts = driver.read(&buffers[6], DIFFERENCES)?;
     Ok(parts.into_iter().map(f32::from_bits).fold(0.0, f32::max))
@@ -177,7 +181,7 @@ fn difference<D: Driver>(driver: &mut D, gemm: &Gemm, product: &D::Product) -> R
 
 /// Runs one launch whose bindings are positions in `buffers`.
 fn run<D: Driver>(driver: &mut D, launch: &Launch, buffers: &[D::Buffer]) -> Result<(), BackendError> {
-    let function = driver.function(launch.kernel)?;
+    let function = driver.function(launch.kernel, launch.storage)?;
     let of = |binding: &Binding| match binding {
         Binding::Scratch(i) => buffers[*i].clone(),
         _ => unreachable!("a comparison binds its own buffers"),

@@ -10,7 +10,7 @@ use golf_core::plan::{Plan, PlanOptions};
 use golf_core::quant::pack::{dequantize, pack};
 use golf_core::quant::{FakeQuantKind, FakeQuantRule};
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
-use golf_cuda::{Cuda, Driver, Emulator, Kernel, Order, Param, Source};
+use golf_cuda::{Cuda, Driver, Emulator, Kernel, Order, Param, Source, Storage};
 use half::f16;
 use pollster::block_on;
 
@@ -144,7 +144,7 @@ fn fake_quantization_has_the_bits_of_the_rule() {
 fn wrong(order: Order, source: &'static Source, entry: &'static str) -> Result<Vec<u32>, String> {
     let mut driver = Emulator::new(order).map_err(|error| error.to_string())?;
     let kernel: &'static Kernel = Box::leak(Box::new(Kernel { source, entry, signature: "wu", threads: 64 }));
-    let function = driver.function_in(kernel, &[kernel]).map_err(|error| error.to_string())?;
+    let function = driver.function_in(kernel, Storage::Full, &[kernel]).map_err(|error| error.to_string())?;
     let buffer = driver.allocate(64, "a test").map_err(|error| error.to_string())?;
     let launched = driver.launch(&function, kernel, 1, std::slice::from_ref(&buffer), &[Param::U32(64)]);
     launched.map_err(|error| error.to_string())?;

@@ -1,10 +1,8 @@
 //! NVIDIA's compiler takes every kernel for the architectures that train. It needs no GPU; where it is not installed the
 //! test says so, and fails if `REQUIRE_NVRTC` is set.
 
-use golf_cuda::{HEADERS, Kernel, Nvrtc, NvrtcError, Source, kernels};
+use golf_cuda::{HEADERS, Kernel, Nvrtc, NvrtcError, Source, Storage, kernels};
 use std::collections::BTreeMap;
-
-const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90"];
 
 /// Registers of a block.
 const REGISTERS: usize = 65_536;
@@ -25,17 +23,27 @@ fn nvrtc(test: &str) -> Option<Nvrtc> {
 }
 
 #[test]
-fn every_kernel_compiles_for_ampere_and_hopper_and_fits() {
-    let Some(nvrtc) = nvrtc("every_kernel_compiles_for_ampere_and_hopper_and_fits") else {
-        return;
-    };
+fn every_kernel_compiles_for_ampere_and_fits() {
+    all_fit("every_kernel_compiles_for_ampere_and_fits", "sm_80");
+}
+
+#[test]
+fn every_kernel_compiles_for_hopper_and_fits() {
+    all_fit("every_kernel_compiles_for_hopper_and_fits", "sm_90");
+}
+
+/// Compiles every file for `arch`, for both forms of activations where its kernels know any.
+fn all_fit(test: &str, arch: &str) {
+    let Some(nvrtc) = nvrtc(test) else { return };
     let mut entries: BTreeMap<&str, (&Source, Vec<&Kernel>)> = BTreeMap::new();
     for kernel in kernels::all() {
         entries.entry(kernel.source.file).or_insert((kernel.source, Vec::new())).1.push(kernel);
     }
-    for arch in ARCHITECTURES {
-        for (source, kernels) in entries.values() {
-            let log = nvrtc.compile(source, arch).unwrap_or_else(|error| panic!("{error}")).log;
+    for (source, kernels) in entries.values() {
+        let two_forms = kernels.iter().any(|kernel| kernel.has_activations());
+        let storages = [Some(Storage::Full), two_forms.then_some(Storage::Half)];
+        for storage in storages.into_iter().flatten() {
+            let log = nvrtc.compile(source, arch, storage).unwrap_or_else(|error| panic!("{error}")).log;
             for kernel in kernels {
                 fits(kernel, arch, &log);
             }
@@ -72,7 +80,8 @@ fn a_rejected_source_is_named_with_what_the_compiler_said() {
     let Some(nvrtc) = nvrtc("a_rejected_source_is_named_with_what_the_compiler_said") else { return };
     let source =
         Source { file: "wrong.cu", text: "#include \"shared/reduce.cuh\"\nint f() { return unknown; }\n" };
-    let error = nvrtc.compile(&source, "sm_90").expect_err("it uses an unknown name").to_string();
+    let error =
+        nvrtc.compile(&source, "sm_90", Storage::Full).expect_err("it uses an unknown name").to_string();
     assert!(
         error.contains("`wrong.cu` does not compile for `sm_90`") && error.contains("unknown"),
         "{error}"

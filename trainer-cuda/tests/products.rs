@@ -153,7 +153,7 @@ fn a_traced_plan_has_the_same_results_and_a_time_for_every_step() {
     let z = graph.push(LeakyReluSquared { slope: 0.5 }, &[y]).expect("the operand fits")[0];
     graph.output("z", z);
     let plan = Plan::new("two steps", &graph, PlanOptions { fuse: Fusion::NONE, ..PlanOptions::default() });
-    let mut compile = |cuda: &mut Cuda<Emulator>| block_on(cuda.compile(plan.clone())).expect("it compiles");
+    let compile = |cuda: &mut Cuda<Emulator>| block_on(cuda.compile(plan.clone())).expect("it compiles");
     let (timed, untimed) = (compile(&mut traced), compile(&mut plain));
     let steps = traced.trace(timed, &inputs).expect("it runs");
     plain.submit(untimed, &inputs).expect("it runs");

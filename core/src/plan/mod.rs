@@ -5,6 +5,7 @@
 //! the result's slot: the planner either hands the dying operand's slot over or inserts a `copy`.
 //! Memory is known before the run; nothing is allocated during one.
 
+mod activations;
 mod dump;
 pub mod fuse;
 mod slots;
@@ -13,6 +14,7 @@ use crate::graph::Graph;
 use crate::ops::Op;
 use crate::tensor::TensorType;
 
+pub use activations::Activations;
 pub use fuse::Fusion;
 
 /// What a slot holds.

@@ -4,7 +4,7 @@
 
 use super::Emulator;
 use crate::cache;
-use crate::kernel::{HEADERS, Kernel, Source};
+use crate::kernel::{HEADERS, Kernel, Source, Storage};
 use golf_core::backend::BackendError;
 use libloading::Library;
 use std::path::{Path, PathBuf};
@@ -33,29 +33,32 @@ impl Emulator {
     pub(super) fn library(
         &mut self,
         kernel: &Kernel,
+        storage: Storage,
         kernels: &[&Kernel],
     ) -> Result<Rc<Library>, BackendError> {
-        if let Some(library) = self.libraries.get(kernel.source.file) {
+        if let Some(library) = self.libraries.get(&(kernel.source.file, storage)) {
             return Ok(Rc::clone(library));
         }
-        let path = self.built(kernel.source, kernels).map_err(|message| self.failed(kernel, message))?;
+        let path =
+            self.built(kernel.source, storage, kernels).map_err(|message| self.failed(kernel, message))?;
         // SAFETY: the library was compiled from this crate's own text; its initializers only construct empty vectors.
         let library =
             unsafe { Library::new(&path) }.map_err(|error| self.failed(kernel, error.to_string()))?;
         let library = Rc::new(library);
         // Libraries of one process share what C++ calls unique: a name that one of them made is used by all, so none may go.
         std::mem::forget(Rc::clone(&library));
-        self.libraries.insert(kernel.source.file, Rc::clone(&library));
+        self.libraries.insert((kernel.source.file, storage), Rc::clone(&library));
         Ok(library)
     }
 
     /// Path of the shared library of `source`, compiled unless the same was compiled before.
-    fn built(&self, source: &Source, kernels: &[&Kernel]) -> Result<PathBuf, String> {
+    fn built(&self, source: &Source, storage: Storage, kernels: &[&Kernel]) -> Result<PathBuf, String> {
         let entries: String =
             kernels.iter().map(|kernel| format!("GOLF_ENTRY({})\n", kernel.entry)).collect();
         let options: Vec<&str> = [LANGUAGE, MATRICES.1, &self.version, &entries]
             .into_iter()
             .chain(FLAGS.iter().copied())
+            .chain(storage.define())
             .collect();
         let folder = cache::folder().map_err(|error| error.to_string())?;
         let path = folder.join(format!("emulated-{}.so", source.digest(&options)));
@@ -63,13 +66,13 @@ impl Emulator {
             return Ok(path);
         }
         let work = tempfile::tempdir_in(&folder).map_err(|error| error.to_string())?;
-        self.compile(source, &entries, work.path())?;
+        self.compile(source, storage, &entries, work.path())?;
         // A rename is atomic: nobody loads half a library.
         std::fs::rename(work.path().join("made.so"), &path).map_err(|error| error.to_string())?;
         Ok(path)
     }
 
-    fn compile(&self, source: &Source, entries: &str, work: &Path) -> Result<(), String> {
+    fn compile(&self, source: &Source, storage: Storage, entries: &str, work: &Path) -> Result<(), String> {
         let write = |name: &str, text: &str| {
             let path = work.join(name);
             let folder = path.parent().unwrap_or(work);
@@ -83,6 +86,7 @@ impl Emulator {
         write(source.file, &format!("{}\n{entries}", source.text))?;
         let output = Command::new(&self.compiler)
             .args(FLAGS)
+            .args(storage.define())
             .args(["-include", "emulate.h", "-I", ".", "-o", "made.so", "-x", "c++", source.file])
             .current_dir(work)
             .output()

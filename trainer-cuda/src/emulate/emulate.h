@@ -204,10 +204,16 @@ static const char* launch(void (*kernel)(void**), unsigned blocks, unsigned thre
     return failure;
 }
 
+// Whether a type says that it is an activation.
+template <class T> constexpr bool is_activation(decltype(T::ACTIVATION)*) { return T::ACTIVATION; }
+template <class T> constexpr bool is_activation(...) { return false; }
+
 // Letters of a parameter: of its words, for a struct of scalars.
 template <class T> std::string letters() {
     if constexpr (std::is_pointer<T>::value) {
-        return std::is_const<std::remove_pointer_t<T>>::value ? "r" : "w";
+        using Pointee = std::remove_pointer_t<T>;
+        const bool read = std::is_const<Pointee>::value;
+        return is_activation<std::remove_const_t<Pointee>>(0) ? (read ? "a" : "o") : (read ? "r" : "w");
     } else if constexpr (std::is_same<T, float>::value) {
         return "f";
     } else if constexpr (std::is_same<T, unsigned>::value) {

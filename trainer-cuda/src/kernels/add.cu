@@ -1,9 +1,9 @@
 // add: (a[n], b[n]) → a + b. accumulate: (sum[n], x[n], keep[]) → keep·sum + x in place; keep = 0 ignores the sum.
 // One thread per element.
 
-#include "shared/vector.cuh"
+#include "shared/activation.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) add(const float* a, const float* b, float* y, u32 n) {
+extern "C" __global__ void __launch_bounds__(256) add(const Act* a, const Act* b, Act* y, u32 n) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) y[i] = a[i] + b[i];
 }

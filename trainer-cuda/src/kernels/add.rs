@@ -5,7 +5,7 @@ use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 
 static SOURCE: Source = Source { file: "add.cu", text: include_str!("add.cu") };
-static ADD: Kernel = Kernel { source: &SOURCE, entry: "add", signature: "rrwu", threads: ELEMENTS };
+static ADD: Kernel = Kernel { source: &SOURCE, entry: "add", signature: "aaou", threads: ELEMENTS };
 static ACCUMULATE: Kernel =
     Kernel { source: &SOURCE, entry: "accumulate", signature: "rrwu", threads: ELEMENTS };
 

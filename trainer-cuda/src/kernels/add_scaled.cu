@@ -1,19 +1,21 @@
 // add_scaled: (x[n,d], scale[d], y[n,d]) → x + scale⊙y, one thread per element.
 // add_scaled_grad: (scale[d], y[n,d], dz[n,d]) → (dscale[d], dy[n,d]): dy = scale⊙dz, dscale = Σ_n y⊙dz.
 
+#include "shared/activation.cuh"
 #include "shared/column_sums.cuh"
 
 // n: elements
 extern "C" __global__ void __launch_bounds__(256)
-add_scaled(const float* x, const float* scale, const float* y, float* z, u32 n, u32 d) {
+add_scaled(const Act* x, const float* scale, const Act* y, Act* z, u32 n, u32 d) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) z[i] = x[i] + scale[i % d] * y[i];
 }
 
 struct AddScaledGrad {
     static constexpr u32 SUMS = 1;
-    const float *scale, *y, *dz;
-    float* dy;
+    const float* scale;
+    const Act *y, *dz;
+    Act* dy;
 
     __device__ float channel(u32 c) const { return scale[c]; }
 
@@ -25,6 +27,6 @@ struct AddScaledGrad {
 
 // partials: [chunks, d]
 extern "C" __global__ void __launch_bounds__(64)
-add_scaled_grad(const float* scale, const float* y, const float* dz, float* dy, float* partials, u32 n, u32 d) {
+add_scaled_grad(const float* scale, const Act* y, const Act* dz, Act* dy, float* partials, u32 n, u32 d) {
     column_sums(AddScaledGrad{scale, y, dz, dy}, partials, n, d);
 }

@@ -7,9 +7,9 @@ use crate::lower::Lowering;
 
 static SOURCE: Source = Source { file: "add_scaled.cu", text: include_str!("add_scaled.cu") };
 static ADD_SCALED: Kernel =
-    Kernel { source: &SOURCE, entry: "add_scaled", signature: "rrrwuu", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "add_scaled", signature: "araouu", threads: ELEMENTS };
 static ADD_SCALED_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "add_scaled_grad", signature: "rrrwwuu", threads: 64 };
+    Kernel { source: &SOURCE, entry: "add_scaled_grad", signature: "raaowuu", threads: 64 };
 
 pub(super) const KERNELS: &[&Kernel] = &[&ADD_SCALED, &ADD_SCALED_GRAD];
 

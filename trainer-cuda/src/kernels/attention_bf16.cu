@@ -1,4 +1,4 @@
-// attention on tensor cores: (q[n,h,W], k[n,g,W], v[n,g,W] of bf16) → (y[n,h,c], lse[n,h]) of f32, causal inside windows
+// attention on tensor cores: (q[n,h,W], k[n,g,W], v[n,g,W] of bf16) → (y[n,h,c], lse[n,h] of f32), causal inside windows
 // of seq tokens; W is 32, 64 or 128, c ≤ W. For options that ask for it.
 //
 // One block of 4 warps per 128 queries of a head (64 of a wide one). It walks the keys up to the diagonal; scores, weights
@@ -75,7 +75,7 @@ __device__ inline void weigh(Sums<W, N>& s, Sums<W, Cut<W>::VECTORS>& sums, Soft
 }
 
 template <u32 W>
-__device__ inline void attend(Stage<W, Cut<W>::STREAM> (&stages)[2], const u32* q, const uint4* k, const uint4* v, float* y, float* lse,
+__device__ inline void attend(Stage<W, Cut<W>::STREAM> (&stages)[2], const u32* q, const uint4* k, const uint4* v, Act* y, float* lse,
                               const TensorHeads& p) {
     const u32 M = Cut<W>::MATRICES;
     const u32 N = Cut<W>::STREAM / 8;
@@ -136,19 +136,19 @@ __device__ inline void attend(Stage<W, Cut<W>::STREAM> (&stages)[2], const u32* 
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-attention_bf16_32(const u32* q, const uint4* k, const uint4* v, float* y, float* lse, TensorHeads p) {
+attention_bf16_32(const u32* q, const uint4* k, const uint4* v, Act* y, float* lse, TensorHeads p) {
     __shared__ Stage<32, Cut<32>::STREAM> stages[2];
     attend<32>(stages, q, k, v, y, lse, p);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-attention_bf16_64(const u32* q, const uint4* k, const uint4* v, float* y, float* lse, TensorHeads p) {
+attention_bf16_64(const u32* q, const uint4* k, const uint4* v, Act* y, float* lse, TensorHeads p) {
     __shared__ Stage<64, Cut<64>::STREAM> stages[2];
     attend<64>(stages, q, k, v, y, lse, p);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-attention_bf16_128(const u32* q, const uint4* k, const uint4* v, float* y, float* lse, TensorHeads p) {
+attention_bf16_128(const u32* q, const uint4* k, const uint4* v, Act* y, float* lse, TensorHeads p) {
     __shared__ Stage<128, Cut<128>::STREAM> stages[2];
     attend<128>(stages, q, k, v, y, lse, p);
 }

@@ -30,19 +30,19 @@ const fn kernel_named(kernel: &Kernel, entry: &'static str) -> Kernel {
 }
 
 static ATTENTION: [Kernel; 3] =
-    of_each(&FORWARD, ["attention_bf16_32", "attention_bf16_64", "attention_bf16_128"], "rrrwwuuuuuuf");
+    of_each(&FORWARD, ["attention_bf16_32", "attention_bf16_64", "attention_bf16_128"], "hhhowuuuuuuf");
 static QUERIES: [Kernel; 3] = of_each(
     &GRAD,
     ["attention_grad_queries_bf16_32", "attention_grad_queries_bf16_64", "attention_grad_queries_bf16_128"],
-    "rrrrrwuuuuuuf",
+    "hhhhrouuuuuuf",
 );
 static KEYS: [Kernel; 3] = of_each(
     &GRAD,
     ["attention_grad_keys_bf16_32", "attention_grad_keys_bf16_64", "attention_grad_keys_bf16_128"],
-    "rrrrrwwuuuuuuf",
+    "hhhhroouuuuuuf",
 );
 static STATS: Kernel =
-    Kernel { source: &GRAD, entry: "attention_stats", signature: "rrrwuu", threads: warps::THREADS };
+    Kernel { source: &GRAD, entry: "attention_stats", signature: "aarwuu", threads: warps::THREADS };
 
 pub(super) fn kernels() -> Vec<&'static Kernel> {
     [&ATTENTION, &QUERIES, &KEYS].into_iter().flatten().chain([&STATS]).collect()

@@ -8,11 +8,12 @@
 // there: keys are rows. Both start with the tiles that take longest.
 // attention_stats: (dy[n,h,c], y[n,h,c], lse[n,h]) → stats[n,h] = (lse·log₂e, Σ dy·y) of f32, one warp per head of a token.
 
+#include "shared/activation.cuh"
 #include "shared/attention_bf16.cuh"
 #include "shared/reduce.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
-attention_stats(const float* dy, const float* y, const float* lse, float2* stats, u32 items, u32 width) {
+attention_stats(const Act* dy, const Act* y, const float* lse, float2* stats, u32 items, u32 width) {
     const u32 item = warp_index();
     if (item >= items) return;
     float sum = 0.0f;
@@ -51,7 +52,7 @@ __device__ inline void slopes(const Sums<W, KEYS / 8>& s, Sums<W, KEYS / 8>& dp,
 
 template <u32 W>
 __device__ inline void queries_grad(Stage<W, Cut<W>::STREAM> (&stages)[2], const u32* q, const uint4* k, const uint4* v, const u32* dy,
-                                    const float2* stats, float* dq, const TensorHeads& p) {
+                                    const float2* stats, Act* dq, const TensorHeads& p) {
     const u32 M = Cut<W>::MATRICES;
     const Strand strand = strand_of_block(p, p.tiles - 1 - blockIdx.x / p.strands, p.heads);
     const u32 kv_heads = p.heads / p.group;
@@ -166,7 +167,7 @@ __device__ inline void add_queries(KeySums<W>& sums, const Rows<W>& keys, const 
 
 template <u32 W>
 __device__ inline void keys_grad(KeyTiles<W>& tiles, const uint4* q, const u32* k, const uint4* v, const uint4* dy,
-                                 const float2* stats, float* dk, float* dv, const TensorHeads& p) {
+                                 const float2* stats, Act* dk, Act* dv, const TensorHeads& p) {
     const u32 STREAM = QueryCut<W>::STREAM;
     const u32 kv_heads = p.heads / p.group;
     const Strand strand = strand_of_block(p, blockIdx.x / p.strands, kv_heads);
@@ -226,43 +227,43 @@ __device__ inline void keys_grad(KeyTiles<W>& tiles, const uint4* q, const u32* 
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-attention_grad_queries_bf16_32(const u32* q, const uint4* k, const uint4* v, const u32* dy, const float2* stats, float* dq,
+attention_grad_queries_bf16_32(const u32* q, const uint4* k, const uint4* v, const u32* dy, const float2* stats, Act* dq,
                                TensorHeads p) {
     __shared__ Stage<32, Cut<32>::STREAM> stages[2];
     queries_grad<32>(stages, q, k, v, dy, stats, dq, p);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-attention_grad_queries_bf16_64(const u32* q, const uint4* k, const uint4* v, const u32* dy, const float2* stats, float* dq,
+attention_grad_queries_bf16_64(const u32* q, const uint4* k, const uint4* v, const u32* dy, const float2* stats, Act* dq,
                                TensorHeads p) {
     __shared__ Stage<64, Cut<64>::STREAM> stages[2];
     queries_grad<64>(stages, q, k, v, dy, stats, dq, p);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-attention_grad_queries_bf16_128(const u32* q, const uint4* k, const uint4* v, const u32* dy, const float2* stats, float* dq,
+attention_grad_queries_bf16_128(const u32* q, const uint4* k, const uint4* v, const u32* dy, const float2* stats, Act* dq,
                                 TensorHeads p) {
     __shared__ Stage<128, Cut<128>::STREAM> stages[2];
     queries_grad<128>(stages, q, k, v, dy, stats, dq, p);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-attention_grad_keys_bf16_32(const uint4* q, const u32* k, const uint4* v, const uint4* dy, const float2* stats, float* dk,
-                            float* dv, TensorHeads p) {
+attention_grad_keys_bf16_32(const uint4* q, const u32* k, const uint4* v, const uint4* dy, const float2* stats, Act* dk,
+                            Act* dv, TensorHeads p) {
     __shared__ KeyTiles<32> tiles;
     keys_grad<32>(tiles, q, k, v, dy, stats, dk, dv, p);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-attention_grad_keys_bf16_64(const uint4* q, const u32* k, const uint4* v, const uint4* dy, const float2* stats, float* dk,
-                            float* dv, TensorHeads p) {
+attention_grad_keys_bf16_64(const uint4* q, const u32* k, const uint4* v, const uint4* dy, const float2* stats, Act* dk,
+                            Act* dv, TensorHeads p) {
     __shared__ KeyTiles<64> tiles;
     keys_grad<64>(tiles, q, k, v, dy, stats, dk, dv, p);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-attention_grad_keys_bf16_128(const uint4* q, const u32* k, const uint4* v, const uint4* dy, const float2* stats, float* dk,
-                             float* dv, TensorHeads p) {
+attention_grad_keys_bf16_128(const uint4* q, const u32* k, const uint4* v, const uint4* dy, const float2* stats, Act* dk,
+                             Act* dv, TensorHeads p) {
     __shared__ KeyTiles<128> tiles;
     keys_grad<128>(tiles, q, k, v, dy, stats, dk, dv, p);
 }

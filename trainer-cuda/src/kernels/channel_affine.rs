@@ -7,9 +7,9 @@ use crate::lower::Lowering;
 
 static SOURCE: Source = Source { file: "channel_affine.cu", text: include_str!("channel_affine.cu") };
 static CHANNEL_AFFINE: Kernel =
-    Kernel { source: &SOURCE, entry: "channel_affine", signature: "rrrwuu", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "channel_affine", signature: "arrouu", threads: ELEMENTS };
 static CHANNEL_AFFINE_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "channel_affine_grad", signature: "rrrwwuu", threads: 64 };
+    Kernel { source: &SOURCE, entry: "channel_affine_grad", signature: "araowuu", threads: 64 };
 
 pub(super) const KERNELS: &[&Kernel] = &[&CHANNEL_AFFINE, &CHANNEL_AFFINE_GRAD];
 

@@ -6,9 +6,9 @@ use crate::lower::Lowering;
 use golf_core::quant::pack::row_words;
 
 static SOURCE: Source = Source { file: "embed.cu", text: include_str!("embed.cu") };
-static EMBED: Kernel = Kernel { source: &SOURCE, entry: "embed", signature: "rrwuu", threads: ELEMENTS };
+static EMBED: Kernel = Kernel { source: &SOURCE, entry: "embed", signature: "rrouu", threads: ELEMENTS };
 static EMBED_PACKED: Kernel =
-    Kernel { source: &SOURCE, entry: "embed_packed", signature: "rrwuuuuu", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "embed_packed", signature: "rrouuuuu", threads: ELEMENTS };
 
 pub(super) const KERNELS: &[&Kernel] = &[&EMBED, &EMBED_PACKED];
 

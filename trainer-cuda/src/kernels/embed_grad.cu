@@ -6,7 +6,7 @@
 // embed_grad: a block takes 128 columns of one row of the table. Its threads find the row's segment in a chunk each, by
 // bisection, so a table much larger than the batch costs little more than its zeros; then all add up the segments in order.
 
-#include "shared/vector.cuh"
+#include "shared/activation.cuh"
 
 const u32 CHUNK = 1024;
 const u32 COLUMNS = 128;
@@ -42,7 +42,7 @@ __device__ inline u32 lower_bound(const int* sorted, int id, u32 low, u32 high) 
 
 // sum + column `c` of the rows of dy at `order[k]`, k < end, in order. Four rows are loaded ahead of their additions:
 // frequent ids would wait for memory otherwise.
-__device__ inline float add_segment(float sum, const u32* order, const float* dy, u32 k, u32 end, u32 c, u32 d) {
+__device__ inline float add_segment(float sum, const u32* order, const Act* dy, u32 k, u32 end, u32 c, u32 d) {
     for (; k + 4 <= end; k += 4) {
         const float x0 = dy[order[k] * d + c];
         const float x1 = dy[order[k + 1] * d + c];
@@ -55,7 +55,7 @@ __device__ inline float add_segment(float sum, const u32* order, const float* dy
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-embed_grad(const u32* order, const int* sorted, const float* dy, float* dtable, u32 n, u32 d) {
+embed_grad(const u32* order, const int* sorted, const Act* dy, float* dtable, u32 n, u32 d) {
     __shared__ u32 from[COLUMNS];
     __shared__ u32 to[COLUMNS];
     const u32 tiles = (d + COLUMNS - 1) / COLUMNS;

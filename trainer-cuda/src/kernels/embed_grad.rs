@@ -8,7 +8,7 @@ use golf_core::ops::EmbedGrad;
 static SOURCE: Source = Source { file: "embed_grad.cu", text: include_str!("embed_grad.cu") };
 static SORT: Kernel = Kernel { source: &SOURCE, entry: "embed_grad_sort", signature: "rwwu", threads: 256 };
 static EMBED_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "embed_grad", signature: "rrrwuu", threads: COLUMNS };
+    Kernel { source: &SOURCE, entry: "embed_grad", signature: "rrawuu", threads: COLUMNS };
 
 pub(super) const KERNELS: &[&Kernel] = &[&SORT, &EMBED_GRAD];
 

@@ -2,12 +2,13 @@
 // gated_skip_grad: (x, s, weight, gate, dy[n,d]) → (dx[n,d], ds[n,d], dweight[d], dgate[d]): dx = γ⊙dy,
 // ds = (1-γ)⊙weight⊙dy, dweight = Σ_n (1-γ)⊙s⊙dy, dgate = Σ_n γ(1-γ)⊙(x - weight⊙s)⊙dy.
 
+#include "shared/activation.cuh"
 #include "shared/column_sums.cuh"
 #include "shared/math.cuh"
 
 // n: elements
 extern "C" __global__ void __launch_bounds__(256)
-gated_skip(const float* x, const float* s, const float* weight, const float* gate, float* y, u32 n, u32 d) {
+gated_skip(const Act* x, const Act* s, const float* weight, const float* gate, Act* y, u32 n, u32 d) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
     const float2 gamma = sigmoid(gate[i % d]);
@@ -16,8 +17,10 @@ gated_skip(const float* x, const float* s, const float* weight, const float* gat
 
 struct GatedSkipGrad {
     static constexpr u32 SUMS = 2;
-    const float *x, *s, *weight, *gate, *dy;
-    float *dx, *ds;
+    const Act *x, *s;
+    const float *weight, *gate;
+    const Act* dy;
+    Act *dx, *ds;
 
     // The gate's value is `open` for x and `rest` = 1 - open for s.
     struct Channel {
@@ -40,7 +43,6 @@ struct GatedSkipGrad {
 
 // partials: [chunks, 2, d]
 extern "C" __global__ void __launch_bounds__(64)
-gated_skip_grad(const float* x, const float* s, const float* weight, const float* gate, const float* dy, float* dx,
-                float* ds, float* partials, u32 n, u32 d) {
+gated_skip_grad(const Act* x, const Act* s, const float* weight, const float* gate, const Act* dy, Act* dx, Act* ds, float* partials, u32 n, u32 d) {
     column_sums(GatedSkipGrad{x, s, weight, gate, dy, dx, ds}, partials, n, d);
 }

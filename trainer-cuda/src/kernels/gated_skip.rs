@@ -7,9 +7,9 @@ use crate::lower::Lowering;
 
 static SOURCE: Source = Source { file: "gated_skip.cu", text: include_str!("gated_skip.cu") };
 static GATED_SKIP: Kernel =
-    Kernel { source: &SOURCE, entry: "gated_skip", signature: "rrrrwuu", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "gated_skip", signature: "aarrouu", threads: ELEMENTS };
 static GATED_SKIP_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "gated_skip_grad", signature: "rrrrrwwwuu", threads: 64 };
+    Kernel { source: &SOURCE, entry: "gated_skip_grad", signature: "aarraoowuu", threads: 64 };
 
 pub(super) const KERNELS: &[&Kernel] = &[&GATED_SKIP, &GATED_SKIP_GRAD];
 

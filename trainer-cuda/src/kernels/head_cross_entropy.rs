@@ -24,8 +24,8 @@ static SOURCE: Source = Source { file: "head_cross_entropy.cu", text: include_st
 static BF16: Source =
     Source { file: "head_cross_entropy_bf16.cu", text: include_str!("head_cross_entropy_bf16.cu") };
 
-const OF_PARTIAL: &str = "rrrwwuuuuuuuf";
-const OF_SLOPE: &str = "rrrrrwuuuuuuuf";
+const OF_PARTIAL: [&str; 2] = ["rrrwwuuuuuuuf", "arrwwuuuuuuuf"];
+const OF_SLOPE: [&str; 2] = ["rrrrrwuuuuuuuf", "arrrrwuuuuuuuf"];
 
 /// How the tiles of logits are formed and how large they are.
 struct Tiles {
@@ -39,16 +39,16 @@ struct Tiles {
 
 /// In f32: 4 MiB of slopes.
 static SIMT: Tiles = Tiles {
-    partial: stage(&SOURCE, ["head_partial_f32", "head_partial_packed"], OF_PARTIAL),
-    slope: stage(&SOURCE, ["head_slope_f32", "head_slope_packed"], OF_SLOPE),
+    partial: stage(&SOURCE, ["head_partial_f32", "head_partial_packed"], OF_PARTIAL[0]),
+    slope: stage(&SOURCE, ["head_slope_f32", "head_slope_packed"], OF_SLOPE[0]),
     side: 64,
     chunk_words: 1 << 20,
 };
 
 /// On tensor cores: 64 MiB of slopes, a thousand tiles, which fill a large GPU several times.
 static TENSOR: Tiles = Tiles {
-    partial: stage(&BF16, ["head_partial_bf16_f32", "head_partial_bf16_packed"], OF_PARTIAL),
-    slope: stage(&BF16, ["head_slope_bf16_f32", "head_slope_bf16_packed"], OF_SLOPE),
+    partial: stage(&BF16, ["head_partial_bf16_f32", "head_partial_bf16_packed"], OF_PARTIAL[1]),
+    slope: stage(&BF16, ["head_slope_bf16_f32", "head_slope_bf16_packed"], OF_SLOPE[1]),
     side: 128,
     chunk_words: 1 << 24,
 };

@@ -7,12 +7,12 @@
 #include "shared/head.cuh"
 #include "shared/tile_bf16.cuh"
 
-__device__ inline FloatLines left_lines(const Head& p, const float* x) {
-    return float_lines(x, p.first_row * p.depth, p.rows, p.depth, p.depth);
+__device__ inline PlainLines<Act> left_lines(const Head& p, const Act* x) {
+    return plain_lines(x, p.first_row * p.depth, p.rows, p.depth, p.depth);
 }
 
-__device__ inline FloatLines right_lines(const Head& p, const float* e) {
-    return float_lines(e, 0, p.cols, p.depth, p.depth);
+__device__ inline PlainLines<float> right_lines(const Head& p, const float* e) {
+    return plain_lines(e, 0, p.cols, p.depth, p.depth);
 }
 
 __device__ inline PackedLines right_lines(const Head& p, const u32* e) { return {e, p.cols, p.depth, p.bits, p.row_words}; }
@@ -49,7 +49,7 @@ __device__ inline float2 over_columns(const WarpSums& logits, u32 m, u32 half) {
 }
 
 template <class Word>
-__device__ inline void partial(SlicePair (&stages)[2], OfWarps& kept, const float* x, const Word* e, const u32* targets,
+__device__ inline void partial(SlicePair (&stages)[2], OfWarps& kept, const Act* x, const Word* e, const u32* targets,
                                float* partials, float* hits, const Head& p) {
     const u32 row = blockIdx.x / p.tiles * SIDE;
     const u32 col = blockIdx.x % p.tiles * SIDE;
@@ -85,7 +85,7 @@ __device__ inline void partial(SlicePair (&stages)[2], OfWarps& kept, const floa
 }
 
 template <class Word>
-__device__ inline void slope(SlicePair (&stages)[2], const float* x, const Word* e, const u32* targets, const float* lse,
+__device__ inline void slope(SlicePair (&stages)[2], const Act* x, const Word* e, const u32* targets, const float* lse,
                              const float* dnll, float* dz, const Head& p) {
     const u32 row = blockIdx.x / p.tiles * SIDE;
     const u32 col = blockIdx.x % p.tiles * SIDE;
@@ -103,28 +103,28 @@ __device__ inline void slope(SlicePair (&stages)[2], const float* x, const Word*
 
 // targets: [n]; partials: [n, tiles, 2], largest and sum; hits: [n]
 extern "C" __global__ void __launch_bounds__(256)
-head_partial_bf16_f32(const float* x, const float* e, const u32* targets, float* partials, float* hits, Head p) {
+head_partial_bf16_f32(const Act* x, const float* e, const u32* targets, float* partials, float* hits, Head p) {
     __shared__ SlicePair stages[2];
     __shared__ OfWarps kept;
     partial(stages, kept, x, e, targets, partials, hits, p);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-head_partial_bf16_packed(const float* x, const u32* e, const u32* targets, float* partials, float* hits, Head p) {
+head_partial_bf16_packed(const Act* x, const u32* e, const u32* targets, float* partials, float* hits, Head p) {
     __shared__ SlicePair stages[2];
     __shared__ OfWarps kept;
     partial(stages, kept, x, e, targets, partials, hits, p);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-head_slope_bf16_f32(const float* x, const float* e, const u32* targets, const float* lse, const float* dnll, float* dz,
+head_slope_bf16_f32(const Act* x, const float* e, const u32* targets, const float* lse, const float* dnll, float* dz,
                     Head p) {
     __shared__ SlicePair stages[2];
     slope(stages, x, e, targets, lse, dnll, dz, p);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-head_slope_bf16_packed(const float* x, const u32* e, const u32* targets, const float* lse, const float* dnll, float* dz,
+head_slope_bf16_packed(const Act* x, const u32* e, const u32* targets, const float* lse, const float* dnll, float* dz,
                        Head p) {
     __shared__ SlicePair stages[2];
     slope(stages, x, e, targets, lse, dnll, dz, p);

@@ -7,9 +7,9 @@ use golf_core::ops::{LeakyReluSquared, LeakyReluSquaredGrad};
 
 static SOURCE: Source = Source { file: "leaky_relu_squared.cu", text: include_str!("leaky_relu_squared.cu") };
 static LEAKY_RELU_SQUARED: Kernel =
-    Kernel { source: &SOURCE, entry: "leaky_relu_squared", signature: "rwuf", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "leaky_relu_squared", signature: "aouf", threads: ELEMENTS };
 static LEAKY_RELU_SQUARED_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "leaky_relu_squared_grad", signature: "rrwuf", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "leaky_relu_squared_grad", signature: "aaouf", threads: ELEMENTS };
 
 pub(super) const KERNELS: &[&Kernel] = &[&LEAKY_RELU_SQUARED, &LEAKY_RELU_SQUARED_GRAD];
 

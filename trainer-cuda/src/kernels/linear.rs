@@ -22,6 +22,14 @@ const fn finishes(source: &'static Source, [plain, activation, joining]: [&'stat
     [kernel(source, plain), kernel(source, activation), joining]
 }
 
+/// The same over activations.
+const fn of_activations(entries: [&'static str; 3]) -> [Kernel; 3] {
+    let [plain, activation, joining] = finishes(&BF16, entries);
+    let signature = "arouuuuuuuuuuuuuuf";
+    let joining = Kernel { signature: "aroaruuuuuuuuuuuuuuf", ..joining };
+    [Kernel { signature, ..plain }, Kernel { signature, ..activation }, joining]
+}
+
 /// Kernels by cut, operand and finish, in that order.
 #[rustfmt::skip]
 static TABLE: [[[Kernel; 3]; 2]; 4] = [
@@ -38,13 +46,15 @@ static TABLE: [[[Kernel; 3]; 2]; 4] = [
         finishes(&SOURCE, ["linear_128_packed", "linear_activation_128_packed", "linear_add_scaled_128_packed"]),
     ],
     [
-        finishes(&BF16, ["linear_bf16_f32", "linear_activation_bf16_f32", "linear_add_scaled_bf16_f32"]),
-        finishes(&BF16, ["linear_bf16_packed", "linear_activation_bf16_packed", "linear_add_scaled_bf16_packed"]),
+        of_activations(["linear_bf16_f32", "linear_activation_bf16_f32", "linear_add_scaled_bf16_f32"]),
+        of_activations(["linear_bf16_packed", "linear_activation_bf16_packed", "linear_add_scaled_bf16_packed"]),
     ],
 ];
 
 /// A block per tile and part of the depth, on tensor cores.
-static PART: Kernel = Kernel { signature: "rrwuuuuuuuuuuuuuufuu", ..kernel(&BF16, "linear_bf16_part") };
+static PART: Kernel = Kernel { signature: "aawuuuuuuuuuuuuuufuu", ..kernel(&BF16, "linear_bf16_part") };
+/// The gradient of a weight as a whole.
+static GRAD: Kernel = Kernel { signature: "aawuuuuuuuuuuuuuuf", ..kernel(&BF16, "linear_bf16_grad") };
 static SUM: Kernel = Kernel { signature: "rwuuuu", ..kernel(&BF16, "linear_bf16_sum") };
 
 /// Products of a stack: a block per tile of every member, by cut.
@@ -59,7 +69,7 @@ const fn stack(source: &'static Source, entry: &'static str) -> Kernel {
 }
 
 pub(super) fn kernels() -> Vec<&'static Kernel> {
-    TABLE.iter().flatten().flatten().chain(&STACKS).chain([&PART, &SUM]).collect()
+    TABLE.iter().flatten().flatten().chain(&STACKS).chain([&PART, &GRAD, &SUM]).collect()
 }
 
 /// How a product is cut into blocks.
@@ -209,9 +219,9 @@ impl Product {
     }
 
     /// The product as a library is asked for it.
-    pub fn gemm(&self) -> Gemm {
-        Gemm::new(self.form, self.extents, self.finish == Finish::Accumulate, self.y.offset)
-            .stacked(self.stack.unwrap_or(1))
+    pub fn gemm(&self, low: &Lowering<'_>) -> Gemm {
+        let gemm = Gemm::new(self.form, self.extents, self.finish == Finish::Accumulate, self.y.offset);
+        gemm.stacked(self.stack.unwrap_or(1)).rounded(low.is_half(&self.y.binding))
     }
 
     /// Columns of the right operand as it is stored, row by row.
@@ -233,16 +243,16 @@ impl Product {
             Some(stack) => Cut::of_stack(low.precision, stack, rows, cols),
         };
         if cut != Cut::Tensor {
-            return low.launches.push(self.by(cut));
+            return low.push(self.by(cut));
         }
-        if low.products.takes(&self.gemm()) {
+        if low.products.takes(&self.gemm(low)) {
             return product_library::launch(self, low);
         }
         let [tiles, blocks] = cut.blocks(rows, cols);
         let [parts, each] = parts_of(blocks, depth);
         // The depth of a stack stays whole: its members fill a GPU together, and parts would multiply its memory.
         if parts == 1 || !self.is_plain() || self.stack.is_some() {
-            return low.launches.push(self.by(cut));
+            return low.push(self.by(cut));
         }
         let results = rows * cols;
         let of_parts = low.scratch(parts * results);
@@ -280,7 +290,10 @@ impl Product {
                 2
             }
         };
-        let kernel = &TABLE[cut as usize][usize::from(self.b.bits.is_some())][finish];
+        let kernel = match (cut, self.form) {
+            (Cut::Tensor, LinearForm::Tn) => &GRAD,
+            _ => &TABLE[cut as usize][usize::from(self.b.bits.is_some())][finish],
+        };
         Launch::new(kernel, bindings, params, blocks)
     }
 

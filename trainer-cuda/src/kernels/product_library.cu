@@ -2,15 +2,15 @@
 // low half, from floats or from packed rows; one thread per word. finish: what becomes of the product y, as in linear.cu;
 // one thread per entry.
 
-#include "shared/mma.cuh"
+#include "shared/activation.cuh"
 #include "shared/packed.cuh"
 
 // x: [offset + n], y: [⌈n/2⌉].
 extern "C" __global__ void __launch_bounds__(256)
-round_bf16_f32(const float* x, u32* y, u32 n, u32 offset) {
+round_bf16_f32(const Act* x, u32* y, u32 n, u32 offset) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n / 2 + n % 2) return;
-    const float* pair = x + offset + 2 * i;
+    const Act* pair = x + offset + 2 * i;
     y[i] = bf16_pair(pair[0], 2 * i + 1 < n ? pair[1] : 0.0f);
 }
 
@@ -28,7 +28,7 @@ round_bf16_packed(const u32* packed, u32* y, u32 n, u32 cols, u32 bits, u32 row_
 
 // y: [n], in place.
 extern "C" __global__ void __launch_bounds__(256)
-product_activation(float* y, u32 n, float slope) {
+product_activation(Act* y, u32 n, float slope) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
     const float leaky = y[i] >= 0.0f ? y[i] : slope * y[i];
@@ -37,7 +37,7 @@ product_activation(float* y, u32 n, float slope) {
 
 // y: [n] in place, x: [n], scale: [cols].
 extern "C" __global__ void __launch_bounds__(256)
-product_add_scaled(float* y, const float* x, const float* scale, u32 n, u32 cols) {
+product_add_scaled(Act* y, const Act* x, const float* scale, u32 n, u32 cols) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) y[i] = x[i] + scale[i % cols] * y[i];
 }

@@ -8,13 +8,13 @@ use crate::lower::{Binding, Launch, Lowering};
 
 static SOURCE: Source = Source { file: "product_library.cu", text: include_str!("product_library.cu") };
 static ROUND: Kernel =
-    Kernel { source: &SOURCE, entry: "round_bf16_f32", signature: "rwuu", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "round_bf16_f32", signature: "awuu", threads: ELEMENTS };
 static ROUND_PACKED: Kernel =
     Kernel { source: &SOURCE, entry: "round_bf16_packed", signature: "rwuuuu", threads: ELEMENTS };
 static ACTIVATION: Kernel =
-    Kernel { source: &SOURCE, entry: "product_activation", signature: "wuf", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "product_activation", signature: "ouf", threads: ELEMENTS };
 static ADD_SCALED: Kernel =
-    Kernel { source: &SOURCE, entry: "product_add_scaled", signature: "wrruu", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "product_add_scaled", signature: "oaruu", threads: ELEMENTS };
 
 pub(super) const KERNELS: &[&Kernel] = &[&ROUND, &ROUND_PACKED, &ACTIVATION, &ADD_SCALED];
 
@@ -36,7 +36,7 @@ pub(crate) fn round(x: Binding, n: usize, offset: usize, y: Binding) -> Launch {
 
 /// Appends the launches of `product`; the operands of a stack are rounded as a whole.
 pub(super) fn launch(product: Product, low: &mut Lowering<'_>) {
-    let gemm = product.gemm();
+    let gemm = product.gemm(low);
     let [a_entries, b_entries, entries] = gemm.entries();
     let a = plain(low, &product.a, a_entries);
     // A matrix times itself is rounded once.
@@ -57,10 +57,13 @@ pub(super) fn launch(product: Product, low: &mut Lowering<'_>) {
     }
 }
 
-/// The `n` floats of `matrix` in bf16.
+/// The `n` entries of `matrix` in bf16: where they lie, if they are of it.
 fn plain(low: &mut Lowering<'_>, matrix: &Matrix, n: usize) -> Binding {
+    if low.is_half(&matrix.binding) && matrix.offset == 0 {
+        return matrix.binding.clone();
+    }
     let y = low.rounded(rounded_words(n));
-    low.launches.push(round(matrix.binding.clone(), n, matrix.offset, y.clone()));
+    low.push(round(matrix.binding.clone(), n, matrix.offset, y.clone()));
     y
 }
 

@@ -3,6 +3,7 @@
 // qk_norm_rope_grad: (x, gain?, dy) → dx, and dots[n,h] = rotated·dy, which qk_norm_rope_gain sums to
 // dgain[h]. One warp per head of a token: heads are narrow and many.
 
+#include "shared/activation.cuh"
 #include "shared/reduce.cuh"
 
 const float EPSILON = 1.1920929e-7f;
@@ -23,7 +24,7 @@ __device__ inline float gain_of(const Rope& p, const float* gain, u32 item) {
 }
 
 // Of an item whose token stands at `place` of its window; angles[seq, half] are (cos, sin).
-__device__ inline void normalize_and_turn(const Rope& p, const float* x, const float* gain, const float2* angles, float* y,
+__device__ inline void normalize_and_turn(const Rope& p, const Act* x, const float* gain, const float2* angles, Act* y,
                                           u32 item, u32 place) {
     const u32 lane = threadIdx.x % WARP;
     const u32 row = item * p.width;
@@ -41,28 +42,27 @@ __device__ inline void normalize_and_turn(const Rope& p, const float* x, const f
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-qk_norm_rope(const float* x, const float* gain, const float2* angles, float* y, Rope p) {
+qk_norm_rope(const Act* x, const float* gain, const float2* angles, Act* y, Rope p) {
     const u32 item = warp_index();
     if (item < p.items) normalize_and_turn(p, x, gain, angles, y, item, item / p.heads % p.seq);
 }
 
 // position: i32[1]
 extern "C" __global__ void __launch_bounds__(256)
-qk_norm_rope_at(const float* x, const float* gain, const float2* angles, const u32* position, float* y, Rope p) {
+qk_norm_rope_at(const Act* x, const float* gain, const float2* angles, const u32* position, Act* y, Rope p) {
     const u32 item = warp_index();
     if (item < p.items) normalize_and_turn(p, x, gain, angles, y, item, *position + item / p.heads);
 }
 
 // Channels i and i + half of dy, turned back.
-__device__ inline float2 turned_back(const float* dy, float2 turn, u32 first, u32 half) {
+__device__ inline float2 turned_back(const Act* dy, float2 turn, u32 first, u32 half) {
     const float a = dy[first];
     const float b = dy[first + half];
     return make_float2(a * turn.x - b * turn.y, b * turn.x + a * turn.y);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-qk_norm_rope_grad(const float* x, const float* gain, const float2* angles, const float* dy, float* dx, float* dots,
-                  Rope p) {
+qk_norm_rope_grad(const Act* x, const float* gain, const float2* angles, const Act* dy, Act* dx, float* dots, Rope p) {
     const u32 item = warp_index();
     if (item >= p.items) return;
     const u32 lane = threadIdx.x % WARP;

@@ -8,11 +8,11 @@ use golf_core::ops::{QkNormRope, QkNormRopeAt, QkNormRopeGrad};
 
 static SOURCE: Source = Source { file: "qk_norm_rope.cu", text: include_str!("qk_norm_rope.cu") };
 static WHOLE: Kernel =
-    Kernel { source: &SOURCE, entry: "qk_norm_rope", signature: "rrrwuuuuuu", threads: THREADS };
+    Kernel { source: &SOURCE, entry: "qk_norm_rope", signature: "arrouuuuuu", threads: THREADS };
 static AT: Kernel =
-    Kernel { source: &SOURCE, entry: "qk_norm_rope_at", signature: "rrrrwuuuuuu", threads: THREADS };
+    Kernel { source: &SOURCE, entry: "qk_norm_rope_at", signature: "arrrouuuuuu", threads: THREADS };
 static GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "qk_norm_rope_grad", signature: "rrrrwwuuuuuu", threads: THREADS };
+    Kernel { source: &SOURCE, entry: "qk_norm_rope_grad", signature: "arraowuuuuuu", threads: THREADS };
 static GAIN: Kernel = Kernel { source: &SOURCE, entry: "qk_norm_rope_gain", signature: "rwuuu", threads: 32 };
 
 pub(super) const KERNELS: &[&Kernel] = &[&WHOLE, &AT, &GRAD, &GAIN];

@@ -2,19 +2,22 @@
 // residual_mix_grad: (x[n,d], x0[n,d], mix[2,d], dm[n,d]) → (dx[n,d], dx0[n,d], dmix[2,d]): dx = mix[0]⊙dm,
 // dx0 = mix[1]⊙dm, dmix = [Σ_n x⊙dm, Σ_n x0⊙dm].
 
+#include "shared/activation.cuh"
 #include "shared/column_sums.cuh"
 
 // n: elements
 extern "C" __global__ void __launch_bounds__(256)
-residual_mix(const float* x, const float* x0, const float* mix, float* m, u32 n, u32 d) {
+residual_mix(const Act* x, const Act* x0, const float* mix, Act* m, u32 n, u32 d) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) m[i] = mix[i % d] * x[i] + mix[d + i % d] * x0[i];
 }
 
 struct ResidualMixGrad {
     static constexpr u32 SUMS = 2;
-    const float *x, *x0, *mix, *dm;
-    float *dx, *dx0;
+    const Act *x, *x0;
+    const float* mix;
+    const Act* dm;
+    Act *dx, *dx0;
     u32 d;
 
     // Weights of the stream and of the stem.
@@ -29,7 +32,6 @@ struct ResidualMixGrad {
 
 // partials: [chunks, 2, d]
 extern "C" __global__ void __launch_bounds__(64)
-residual_mix_grad(const float* x, const float* x0, const float* mix, const float* dm, float* dx, float* dx0,
-                  float* partials, u32 n, u32 d) {
+residual_mix_grad(const Act* x, const Act* x0, const float* mix, const Act* dm, Act* dx, Act* dx0, float* partials, u32 n, u32 d) {
     column_sums(ResidualMixGrad{x, x0, mix, dm, dx, dx0, d}, partials, n, d);
 }

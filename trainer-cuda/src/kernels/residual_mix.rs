@@ -7,9 +7,9 @@ use crate::lower::Lowering;
 
 static SOURCE: Source = Source { file: "residual_mix.cu", text: include_str!("residual_mix.cu") };
 static RESIDUAL_MIX: Kernel =
-    Kernel { source: &SOURCE, entry: "residual_mix", signature: "rrrwuu", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "residual_mix", signature: "aarouu", threads: ELEMENTS };
 static RESIDUAL_MIX_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "residual_mix_grad", signature: "rrrrwwwuu", threads: 64 };
+    Kernel { source: &SOURCE, entry: "residual_mix_grad", signature: "aaraoowuu", threads: 64 };
 
 pub(super) const KERNELS: &[&Kernel] = &[&RESIDUAL_MIX, &RESIDUAL_MIX_GRAD];
 

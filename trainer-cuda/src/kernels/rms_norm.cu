@@ -1,15 +1,16 @@
 // rms_norm: (x[n,d]) → scale·x/√(mean x² + ε). rms_norm_grad: (x[n,d], dy[n,d]) → dx[n,d] =
 // scale·r·(dy - x·r²·mean(x·dy)), r = 1/√(mean x² + ε). One warp per row, strided over its channels: no barrier.
 
+#include "shared/activation.cuh"
 #include "shared/reduce.cuh"
 
 const float EPSILON = 1.1920929e-7f;
 
-extern "C" __global__ void __launch_bounds__(256) rms_norm(const float* x, float* y, u32 n, u32 d, float scale) {
+extern "C" __global__ void __launch_bounds__(256) rms_norm(const Act* x, Act* y, u32 n, u32 d, float scale) {
     const u32 row = warp_index();
     if (row >= n) return;
     const u32 lane = threadIdx.x % WARP;
-    const float* from = x + row * d;
+    const Act* from = x + row * d;
     float sum = 0.0f;
     for (u32 c = lane; c < d; c += WARP) sum += from[c] * from[c];
     const float factor = scale * rsqrtf(warp_sum(sum) / (float)d + EPSILON);
@@ -17,7 +18,7 @@ extern "C" __global__ void __launch_bounds__(256) rms_norm(const float* x, float
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-rms_norm_grad(const float* x, const float* dy, float* dx, u32 n, u32 d, float scale) {
+rms_norm_grad(const Act* x, const Act* dy, Act* dx, u32 n, u32 d, float scale) {
     const u32 row = warp_index();
     if (row >= n) return;
     const u32 lane = threadIdx.x % WARP;

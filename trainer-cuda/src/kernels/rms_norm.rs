@@ -7,9 +7,9 @@ use crate::lower::Lowering;
 use golf_core::ops::{RmsNorm, RmsNormGrad};
 
 static SOURCE: Source = Source { file: "rms_norm.cu", text: include_str!("rms_norm.cu") };
-static RMS_NORM: Kernel = Kernel { source: &SOURCE, entry: "rms_norm", signature: "rwuuf", threads: THREADS };
+static RMS_NORM: Kernel = Kernel { source: &SOURCE, entry: "rms_norm", signature: "aouuf", threads: THREADS };
 static RMS_NORM_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "rms_norm_grad", signature: "rrwuuf", threads: THREADS };
+    Kernel { source: &SOURCE, entry: "rms_norm_grad", signature: "aaouuf", threads: THREADS };
 
 pub(super) const KERNELS: &[&Kernel] = &[&RMS_NORM, &RMS_NORM_GRAD];
 

@@ -4,12 +4,13 @@
 // smear_gate_grad: (x[n,d], gate[d], dy[n,d]) → (dx[n,d], dgate[d]): dx_t = (1-g)⊙dy_t + g⊙dy_{t+1},
 // dgate = Σ_t g(1-g)⊙(x_{t-1} - x_t)⊙dy_t.
 
+#include "shared/activation.cuh"
 #include "shared/column_sums.cuh"
 #include "shared/math.cuh"
 
 // n: elements
 extern "C" __global__ void __launch_bounds__(256)
-smear_gate(const float* x, const float* gate, float* y, u32 n, u32 d, u32 seq) {
+smear_gate(const Act* x, const float* gate, Act* y, u32 n, u32 d, u32 seq) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
     const float2 g = sigmoid(gate[i % d]);
@@ -34,8 +35,10 @@ smear_gate_cached(const float* x, const float* gate, const float* cache, const u
 
 struct SmearGateGrad {
     static constexpr u32 SUMS = 1;
-    const float *x, *gate, *dy;
-    float* dx;
+    const Act* x;
+    const float* gate;
+    const Act* dy;
+    Act* dx;
     u32 d, seq;
 
     __device__ float2 channel(u32 c) const { return sigmoid(gate[c]); }
@@ -51,6 +54,6 @@ struct SmearGateGrad {
 
 // partials: [chunks, d]
 extern "C" __global__ void __launch_bounds__(64)
-smear_gate_grad(const float* x, const float* gate, const float* dy, float* dx, float* partials, u32 n, u32 d, u32 seq) {
+smear_gate_grad(const Act* x, const float* gate, const Act* dy, Act* dx, float* partials, u32 n, u32 d, u32 seq) {
     column_sums(SmearGateGrad{x, gate, dy, dx, d, seq}, partials, n, d);
 }

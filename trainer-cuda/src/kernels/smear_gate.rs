@@ -8,11 +8,11 @@ use golf_core::ops::{SmearGate, SmearGateGrad};
 
 static SOURCE: Source = Source { file: "smear_gate.cu", text: include_str!("smear_gate.cu") };
 static SMEAR_GATE: Kernel =
-    Kernel { source: &SOURCE, entry: "smear_gate", signature: "rrwuuu", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "smear_gate", signature: "arouuu", threads: ELEMENTS };
 static SMEAR_GATE_CACHED: Kernel =
     Kernel { source: &SOURCE, entry: "smear_gate_cached", signature: "rrrrwuu", threads: ELEMENTS };
 static SMEAR_GATE_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "smear_gate_grad", signature: "rrrwwuuu", threads: 64 };
+    Kernel { source: &SOURCE, entry: "smear_gate_grad", signature: "araowuuu", threads: 64 };
 
 pub(super) const KERNELS: &[&Kernel] = &[&SMEAR_GATE, &SMEAR_GATE_CACHED, &SMEAR_GATE_GRAD];
 

@@ -3,6 +3,7 @@
 // scale_by_grad: (x[n], s[], dy[n]) → (dx[n], partials[pieces]), dx = s·dy, partials = Σ x·dy of every piece.
 // scale_by: (x[n], s[]) → s·x, one thread per element.
 
+#include "shared/activation.cuh"
 #include "shared/reduce.cuh"
 
 // Elements of a piece: eight strided, hence coalesced, loads per thread.
@@ -28,7 +29,7 @@ extern "C" __global__ void __launch_bounds__(256) square_pieces(const float* x, 
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-scale_by_grad(const float* x, const float* s, const float* dy, float* dx, float* partials, u32 n) {
+scale_by_grad(const Act* x, const float* s, const Act* dy, Act* dx, float* partials, u32 n) {
     __shared__ float of_warps[8];
     sum_piece(partials, of_warps, n, [&](u32 i) {
         dx[i] = *s * dy[i];
@@ -44,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_all(const float* x, float*
     if (threadIdx.x == 0) *y = factor * total;
 }
 
-extern "C" __global__ void __launch_bounds__(256) scale_by(const float* x, const float* s, float* y, u32 n) {
+extern "C" __global__ void __launch_bounds__(256) scale_by(const Act* x, const float* s, Act* y, u32 n) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) y[i] = *s * x[i];
 }

@@ -10,9 +10,9 @@ static SUM_PIECES: Kernel = Kernel { source: &SOURCE, entry: "sum_pieces", signa
 static SQUARE_PIECES: Kernel =
     Kernel { source: &SOURCE, entry: "square_pieces", signature: "rwu", threads: 256 };
 static SUM_ALL: Kernel = Kernel { source: &SOURCE, entry: "sum_all", signature: "rwuf", threads: 256 };
-static SCALE_BY: Kernel = Kernel { source: &SOURCE, entry: "scale_by", signature: "rrwu", threads: ELEMENTS };
+static SCALE_BY: Kernel = Kernel { source: &SOURCE, entry: "scale_by", signature: "arou", threads: ELEMENTS };
 static SCALE_BY_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "scale_by_grad", signature: "rrrwwu", threads: 256 };
+    Kernel { source: &SOURCE, entry: "scale_by_grad", signature: "araowu", threads: 256 };
 
 pub(super) const KERNELS: &[&Kernel] = &[&SUM_PIECES, &SQUARE_PIECES, &SUM_ALL, &SCALE_BY, &SCALE_BY_GRAD];
 

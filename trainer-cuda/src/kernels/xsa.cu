@@ -4,13 +4,14 @@
 // the heads of its group in turn, so that dv is summed in a fixed order. A lane keeps its share of dv̂ in dv itself,
 // since a head may be of any width.
 
+#include "shared/activation.cuh"
 #include "shared/reduce.cuh"
 
 const float MIN_NORM = 1e-12f;
 
 // items = n·h, group = h/g, width = c
 extern "C" __global__ void __launch_bounds__(256)
-xsa(const float* y, const float* v, float* z, u32 items, u32 group, u32 width) {
+xsa(const Act* y, const Act* v, Act* z, u32 items, u32 group, u32 width) {
     const u32 item = warp_index();
     if (item >= items) return;
     const u32 lane = threadIdx.x % WARP;
@@ -29,7 +30,7 @@ xsa(const float* y, const float* v, float* z, u32 items, u32 group, u32 width) {
 
 // items = n·g, group = h/g, width = c
 extern "C" __global__ void __launch_bounds__(256)
-xsa_grad(const float* y, const float* v, const float* dz, float* dy, float* dv, u32 items, u32 group, u32 width) {
+xsa_grad(const Act* y, const Act* v, const Act* dz, Act* dy, Act* dv, u32 items, u32 group, u32 width) {
     const u32 item = warp_index();
     if (item >= items) return;
     const u32 lane = threadIdx.x % WARP;

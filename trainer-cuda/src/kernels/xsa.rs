@@ -7,9 +7,9 @@ use crate::lower::Lowering;
 use golf_core::ops::{Xsa, XsaGrad};
 
 static SOURCE: Source = Source { file: "xsa.cu", text: include_str!("xsa.cu") };
-static XSA: Kernel = Kernel { source: &SOURCE, entry: "xsa", signature: "rrwuuu", threads: THREADS };
+static XSA: Kernel = Kernel { source: &SOURCE, entry: "xsa", signature: "aaouuu", threads: THREADS };
 static XSA_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "xsa_grad", signature: "rrrwwuuu", threads: THREADS };
+    Kernel { source: &SOURCE, entry: "xsa_grad", signature: "aaaoouuu", threads: THREADS };
 
 pub(super) const KERNELS: &[&Kernel] = &[&XSA, &XSA_GRAD];
 

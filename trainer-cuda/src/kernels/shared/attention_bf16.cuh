@@ -10,14 +10,14 @@
 
 #pragma once
 
-#include "shared/mma.cuh"
+#include "shared/activation.cuh"
 
 // Scalars of the kernels; the host passes them as so many words.
 struct TensorHeads {
     u32 heads;    // h
     u32 group;    // query heads on one key/value head
     u32 seq;      // tokens of a window
-    u32 width;    // c: channels of a head in f32 results
+    u32 width;    // c: channels of a head in results
     u32 tiles;    // tiles of Cut::ROWS tokens in a window
     u32 strands;  // blocks with the same tile: windows · heads
     float scale;  // 1/√c
@@ -182,20 +182,20 @@ __device__ inline void operand_of(u32 (&a)[4], const float (&left)[4], const flo
 // Stores 16 rows of sums, times `factor[0]` the first eight and `factor[1]` the others, as tokens from `t` on of one head
 // of y[n, heads, width].
 template <u32 W>
-__device__ inline void store_rows(float* y, const float (&sums)[Cut<W>::VECTORS][4], const float (&factor)[2],
+__device__ inline void store_rows(Act* y, const float (&sums)[Cut<W>::VECTORS][4], const float (&factor)[2],
                                   const TensorHeads& p, u32 window, u32 t, u32 head, u32 heads) {
 #pragma unroll
     for (u32 half = 0; half < 2; half++) {
         const u32 own = t + 8 * half + lane_group();
         if (own >= p.seq) continue;
-        float* row = y + row_of(p, window, own, head, heads) * p.width;
+        Act* row = y + row_of(p, window, own, head, heads) * p.width;
 #pragma unroll
         for (u32 n = 0; n < Cut<W>::VECTORS; n++) {
             const u32 c = 8 * n + 2 * lane_member();
             const float left = sums[n][2 * half] * factor[half];
             const float right = sums[n][2 * half + 1] * factor[half];
             if (p.width % 2 == 0) {
-                if (c < p.width) *(float2*)(row + c) = make_float2(left, right);
+                if (c < p.width) store_two(row + c, left, right);
             } else {
                 if (c < p.width) row[c] = left;
                 if (c + 1 < p.width) row[c + 1] = right;

@@ -57,17 +57,17 @@ __device__ inline PackedOperand right_of(const Product& p, const u32* packed) {
     return {packed, p.depth, p.cols, p.b_l == 1, p.bits, p.row_words};
 }
 
-// What becomes of the product for entry `at` of y, in column j.
-struct Store {
-    float* y;
+// What becomes of the product for entry `at` of y, in column j; y holds floats or activations.
+template <class Y> struct Store {
+    Y* y;
     u32 accumulate;
 
     __device__ float value(u32 at, u32, float product) const { return accumulate ? y[at] + product : product; }
     __device__ void operator()(u32 at, u32 j, float product) const { y[at] = value(at, j, product); }
 };
 
-struct Activation {
-    float* y;
+template <class Y> struct Activation {
+    Y* y;
     float slope;
 
     __device__ float value(u32, u32, float product) const {
@@ -77,10 +77,15 @@ struct Activation {
     __device__ void operator()(u32 at, u32 j, float product) const { y[at] = value(at, j, product); }
 };
 
-struct AddScaled {
-    float* y;
-    const float *x, *scale;
+template <class Y> struct AddScaled {
+    Y* y;
+    const Y* x;
+    const float* scale;
 
     __device__ float value(u32 at, u32 j, float product) const { return x[at] + scale[j] * product; }
     __device__ void operator()(u32 at, u32 j, float product) const { y[at] = value(at, j, product); }
 };
+
+template <class Y> Store(Y*, u32) -> Store<Y>;
+template <class Y> Activation(Y*, float) -> Activation<Y>;
+template <class Y> AddScaled(Y*, const Y*, const float*) -> AddScaled<Y>;

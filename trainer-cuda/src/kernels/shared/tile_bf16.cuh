@@ -9,30 +9,31 @@
 
 #pragma once
 
-#include "shared/mma.cuh"
+#include "shared/activation.cuh"
 #include "shared/packed.cuh"
 
 const u32 SIDE = 128;
 const u32 SLICE = 32;
 const u32 TILE_THREADS = 256;
 
-// Lines of floats: entry(line, at) for line < lines and at < run, zero outside.
-struct FloatLines {
-    const float* x;
+// Lines of floats or activations: entry(line, at) for line < lines and at < run, zero outside.
+template <class Entry> struct PlainLines {
+    const Entry* x;
     u32 lines, run, stride;
-    bool aligned;  // whether every fourth entry of a line is at a multiple of 16 bytes
+    bool aligned;  // whether every fourth entry of a line is at a multiple of four entries
 
-    __device__ float entry(u32 line, u32 at) const { return at < run ? x[line * stride + at] : 0.0f; }
+    __device__ float entry(u32 line, u32 at) const { return at < run ? (float)x[line * stride + at] : 0.0f; }
 
     // Entries at .. at + 4 of a line; `at` is a multiple of 4.
     __device__ float4 four(u32 line, u32 at) const {
         if (line >= lines || at >= run) return splat(0.0f);
-        if (aligned) return *(const float4*)(x + line * stride + at);
+        if (aligned) return four_at(x + line * stride + at);
         return make_float4(entry(line, at), entry(line, at + 1), entry(line, at + 2), entry(line, at + 3));
     }
 };
 
-__device__ inline FloatLines float_lines(const float* x, u32 offset, u32 lines, u32 run, u32 stride) {
+template <class Entry>
+__device__ inline PlainLines<Entry> plain_lines(const Entry* x, u32 offset, u32 lines, u32 run, u32 stride) {
     return {x + offset, lines, run, stride, offset % 4 == 0 && stride % 4 == 0 && run % 4 == 0};
 }
 
