@@ -316,11 +316,11 @@ impl Driver for Emulator {
         }
         y.with(|memory| {
             if gemm.half {
-                let mut y = vec![0.0; n + n % 2];
-                interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), &mut y[..n]);
-                let half = |x: f32| u32::from(half::bf16::from_f32(x).to_bits());
-                let words = y.chunks_exact(2).map(|pair| half(pair[0]) | half(pair[1]) << 16);
-                return memory.iter_mut().zip(words).for_each(|(to, word)| *to = word);
+                let mut y = vec![0.0; n];
+                interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), &mut y);
+                let entries: &mut [half::bf16] = bytemuck::cast_slice_mut(memory);
+                let to = entries[offset..offset + n].iter_mut();
+                return to.zip(y).for_each(|(to, y)| *to = half::bf16::from_f32(y));
             }
             let y: &mut [f32] = bytemuck::cast_slice_mut(&mut memory[offset..offset + n]);
             interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), y);

@@ -136,6 +136,8 @@ pub struct Lowering<'a> {
     pub launches: Vec<Launch>,
     /// Words of every scratch buffer.
     pub scratch: Vec<usize>,
+    /// Scratch buffers of activations in bf16.
+    half_scratch: Vec<usize>,
     /// Words of every rounded operand.
     pub rounded: Vec<usize>,
 }
@@ -150,6 +152,7 @@ impl<'a> Lowering<'a> {
             products: &OWN,
             launches: Vec::new(),
             scratch: Vec::new(),
+            half_scratch: Vec::new(),
             rounded: Vec::new(),
         }
     }
@@ -171,7 +174,8 @@ impl<'a> Lowering<'a> {
         match binding {
             Binding::Input(i) => of(inputs, *i),
             Binding::Output(i) => of(outputs, *i),
-            Binding::Scratch(_) | Binding::Rounded(_) | Binding::Table(_) => false,
+            Binding::Scratch(i) => self.half_scratch.contains(i),
+            Binding::Rounded(_) | Binding::Table(_) => false,
         }
     }
 
@@ -180,6 +184,7 @@ impl<'a> Lowering<'a> {
         match binding {
             Binding::Input(i) => self.input(*i).numel(),
             Binding::Output(i) => self.output(*i).numel(),
+            Binding::Scratch(i) => 2 * self.scratch[*i],
             other => unreachable!("{other:?} is no operand"),
         }
     }
@@ -209,6 +214,15 @@ impl<'a> Lowering<'a> {
     pub fn scratch(&mut self, words: usize) -> Binding {
         self.scratch.push(words);
         Binding::Scratch(self.scratch.len() - 1)
+    }
+
+    /// A scratch buffer of `n` activations, stored as `like` is.
+    pub fn scratch_like(&mut self, like: &Binding, n: usize) -> Binding {
+        if !self.is_half(like) {
+            return self.scratch(n);
+        }
+        self.half_scratch.push(self.scratch.len());
+        self.scratch(n.div_ceil(2))
     }
 
     /// A buffer of `words` for an operand in bf16.

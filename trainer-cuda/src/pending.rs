@@ -189,6 +189,9 @@ impl Kept {
 mod tests {
     use super::*;
     use golf_core::graph::Graph;
+    use golf_core::model::gpt::Window;
+    use golf_core::model::graphs::gradient_graph;
+    use golf_core::model::parameters;
     use golf_core::ops::{Add, Linear};
     use golf_core::plan::PlanOptions;
     use golf_core::tensor::TensorType;
@@ -225,6 +228,29 @@ mod tests {
         let (entries, pending) = entries(&Products::Own);
         assert_eq!(entries.iter().filter(|e| e.starts_with("linear_bf16")).count(), 5);
         assert!(pending.rounded.is_empty());
+    }
+
+    /// Launches of a training step of `preset` by entry.
+    fn training(preset: &str, products: &Products) -> Vec<&'static str> {
+        let config = golf_core::model::presets::model(preset).expect("a preset");
+        let window = Window { rows: 48, seq: 2048 };
+        let all: Vec<String> = parameters(&config).into_iter().map(|p| p.name).collect();
+        let graph = gradient_graph(&config, &Default::default(), window, &all).expect("it builds");
+        let plan = Plan::new("gradient", &graph, PlanOptions::default());
+        let pending = Pending::of(&plan, Precision::Bf16, products, false);
+        pending.launches.iter().map(|placed| placed.launch.kernel.entry).collect()
+    }
+
+    #[test]
+    fn between_layers_activations_stay_in_bf16() {
+        for preset in ["baseline", "pr549", "pr861"] {
+            for products in [Products::Own, Products::Library { refused: Default::default() }] {
+                let entries = training(preset, &products);
+                let conversions =
+                    entries.iter().filter(|e| matches!(**e, "widen_bf16" | "narrow_bf16" | "round_bf16"));
+                assert_eq!(conversions.count(), 0, "{preset} {products:?}");
+            }
+        }
     }
 
     #[test]

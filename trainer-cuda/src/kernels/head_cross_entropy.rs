@@ -25,7 +25,7 @@ static BF16: Source =
     Source { file: "head_cross_entropy_bf16.cu", text: include_str!("head_cross_entropy_bf16.cu") };
 
 const OF_PARTIAL: [&str; 2] = ["rrrwwuuuuuuuf", "arrwwuuuuuuuf"];
-const OF_SLOPE: [&str; 2] = ["rrrrrwuuuuuuuf", "arrrrwuuuuuuuf"];
+const OF_SLOPE: [&str; 2] = ["rrrrrwuuuuuuuf", "arrrrouuuuuuuf"];
 
 /// How the tiles of logits are formed and how large they are.
 struct Tiles {
@@ -106,7 +106,7 @@ pub(super) fn grad(op: &HeadCrossEntropyGrad, low: &mut Lowering<'_>) {
     let e = low.input(1);
     let vocab = e.shape[0];
     let chunk = (form.chunk_words / vocab).clamp(1, n);
-    let dz = low.scratch(chunk * vocab);
+    let dz = low.scratch_like(&Input(0), chunk * vocab);
     for first in (0..n).step_by(chunk) {
         let rows = chunk.min(n - first);
         let bindings = vec![Input(0), Input(1), Input(2), Input(3), Input(4), dz.clone()];

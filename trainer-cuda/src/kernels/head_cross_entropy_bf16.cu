@@ -86,7 +86,7 @@ __device__ inline void partial(SlicePair (&stages)[2], OfWarps& kept, const Act*
 
 template <class Word>
 __device__ inline void slope(SlicePair (&stages)[2], const Act* x, const Word* e, const u32* targets, const float* lse,
-                             const float* dnll, float* dz, const Head& p) {
+                             const float* dnll, Act* dz, const Head& p) {
     const u32 row = blockIdx.x / p.tiles * SIDE;
     const u32 col = blockIdx.x % p.tiles * SIDE;
     const WarpSums products = multiply_bf16<true, true>(stages, left_lines(p, x), right_lines(p, e), row, col, 0, p.depth);
@@ -94,7 +94,7 @@ __device__ inline void slope(SlicePair (&stages)[2], const Act* x, const Word* e
         const u32 j = col + in_tile;
         if (row + i >= p.rows || j >= p.cols) return;
         const u32 token = p.first_row + row + i;
-        float* to = dz + (row + i) * p.cols + j;
+        Act* to = dz + (row + i) * p.cols + j;
         const u32 target = targets[token];
         to[0] = slope_of(squash(z, p.cap), lse[token], dnll[token], target == j, p.cap);
         if (j + 1 < p.cols) to[1] = slope_of(squash(next, p.cap), lse[token], dnll[token], target == j + 1, p.cap);
@@ -117,14 +117,14 @@ head_partial_bf16_packed(const Act* x, const u32* e, const u32* targets, float* 
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-head_slope_bf16_f32(const Act* x, const float* e, const u32* targets, const float* lse, const float* dnll, float* dz,
+head_slope_bf16_f32(const Act* x, const float* e, const u32* targets, const float* lse, const float* dnll, Act* dz,
                     Head p) {
     __shared__ SlicePair stages[2];
     slope(stages, x, e, targets, lse, dnll, dz, p);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-head_slope_bf16_packed(const Act* x, const u32* e, const u32* targets, const float* lse, const float* dnll, float* dz,
+head_slope_bf16_packed(const Act* x, const u32* e, const u32* targets, const float* lse, const float* dnll, Act* dz,
                        Head p) {
     __shared__ SlicePair stages[2];
     slope(stages, x, e, targets, lse, dnll, dz, p);

@@ -35,21 +35,21 @@ fn angles(op: &QkNormRope) -> Binding {
 }
 
 /// The gain, operand `i`, or where there is none, a buffer that may stand in its place: it is not read.
-fn gain(i: usize, has_gain: bool) -> Binding {
-    Input(if has_gain { i } else { 0 })
+fn gain(op: &QkNormRope, i: usize, has_gain: bool) -> Binding {
+    if has_gain { Input(i) } else { angles(op) }
 }
 
 pub(super) fn qk_norm_rope(op: &QkNormRope, low: &mut Lowering<'_>) {
     let has_gain = low.inputs() == 2;
     let (params, items) = params(op, low, has_gain);
-    let bindings = vec![Input(0), gain(1, has_gain), angles(op), Output(0)];
+    let bindings = vec![Input(0), gain(op, 1, has_gain), angles(op), Output(0)];
     low.launch(&WHOLE, bindings, params, blocks(items));
 }
 
 pub(super) fn at(op: &QkNormRopeAt, low: &mut Lowering<'_>) {
     let (op, has_gain) = (op.whole(), low.inputs() == 3);
     let (params, items) = params(&op, low, has_gain);
-    let bindings = vec![Input(0), gain(2, has_gain), angles(&op), Input(1), Output(0)];
+    let bindings = vec![Input(0), gain(&op, 2, has_gain), angles(&op), Input(1), Output(0)];
     low.launch(&AT, bindings, params, blocks(items));
 }
 
@@ -58,7 +58,7 @@ pub(super) fn grad(op: &QkNormRopeGrad, low: &mut Lowering<'_>) {
     let (params, items) = params(op, low, has_gain);
     let dots = low.scratch(items);
     let dy = Input(low.inputs() - 1);
-    let bindings = vec![Input(0), gain(1, has_gain), angles(op), dy, Output(0), dots.clone()];
+    let bindings = vec![Input(0), gain(op, 1, has_gain), angles(op), dy, Output(0), dots.clone()];
     low.launch(&GRAD, bindings, params, blocks(items));
     if has_gain {
         sum_rows(low, dots, [items / op.heads, op.heads], Output(1));
