@@ -32,14 +32,17 @@ S585 = ["export=s585", "qat_scope=system", "passthrough_max_elements=4096", "met
 KINDS = {"float": OWN_GRID + NEVER, "int5": OWN_GRID + LATE, "int5-soft": OWN_GRID + LATE + SOFT}
 KINDS |= {"s585-float": S585 + NEVER, "s585-int5": S585 + LATE, "s585-soft": S585 + LATE + SOFT}
 BASE = ("fp16", "ratio", "nearest")
+# A form that is a number of bytes.
+WITHIN = "within "
 # What a seed after the first, and a model trained on the grid, are measured with: the tax at 5 bits.
-TAX = [("int5", quantizer, method) for quantizer in ["max", "ratio", "sigma"] for method in ["nearest", "gptq"]]
-TAX += [("int5", "sigma", "trellis")]
+TAX = [("int5", quantizer, method) for quantizer in ["max", "ratio", "sigma", "uniform"] for method in ["nearest", "gptq"]]
+TAX += [("int5", "sigma", "trellis"), ("int5", "uniform", "trellis")]
 # What training wrote itself.
 EXPORTED = [("as exported", "s585", "gptq")]
-FULL = [(width, quantizer, "nearest") for width in ["int4", "int5", "int6", "int8"] for quantizer in ["max", "pct", "ratio", "sigma"]]
-FULL += [(width, quantizer, "gptq") for width in ["int4", "int5", "int6"] for quantizer in ["max", "ratio", "sigma"]]
-FULL += [("int5", "ratio", "output_ratio"), ("int5", "ratio", "gptq_s585"), ("int5", "sigma", "trellis")]
+GRIDS = ["max", "pct", "ratio", "sigma", "uniform"]
+FULL = [(width, quantizer, "nearest") for width in ["int4", "int5", "int6", "int8"] for quantizer in GRIDS]
+FULL += [(width, quantizer, "gptq") for width in ["int4", "int5", "int6"] for quantizer in GRIDS if quantizer != "pct"]
+FULL += [("int5", "ratio", "output_ratio"), ("int5", "ratio", "gptq_s585"), ("int5", "sigma", "trellis"), ("int5", "uniform", "trellis")]
 
 
 def call(command, parse=True):
@@ -99,9 +102,13 @@ def difference(scored, base):
 
 def quantized(args, model, form, calib, out):
     width, quantizer, method = form
-    command = [args.golf, "quantize", model["source"], "-o", out, "--target-bytes", "1GB", "--json", "--quantizer", quantizer]
-    command += ["--method", method, "--tensor", rf"\.weight$={width}", "--tensor", r"embed\.weight$|tok_emb=int8"]
+    command = [args.golf, "quantize", model["source"], "-o", out, "--json", "--quantizer", quantizer, "--method", method]
     command += ["--calib", calib, "--calib-rows", args.rows]
+    if width.startswith(WITHIN):
+        # The planner chooses the width of every tensor.
+        command += ["--target-bytes", width.removeprefix(WITHIN)]
+    else:
+        command += ["--target-bytes", "1GB", "--tensor", rf"\.weight$={width}", "--tensor", r"embed\.weight$|tok_emb=int8"]
     if width.startswith("fp"):
         command += ["--tensor", f".={width}"]
     if calib == "train":
@@ -148,11 +155,16 @@ def models(args):
         for kind in args.kinds:
             forms = FULL if kind == "float" and seed == args.seeds[0] and not args.quick else TAX
             forms = EXPORTED if kind.startswith("s585") else [BASE, *forms]
+            forms = forms + budgets(args) if kind == "float" else forms
             model = {"name": kind, "seed": seed, "source": None, "held_out": held_out, "trained": True}
             yield model | {"calib": args.calib, "forms": forms}
     for name, file, text in (entry.split("=") for entry in args.artifact):
         model = {"name": name, "seed": 0, "source": pathlib.Path(file), "held_out": pathlib.Path(text), "trained": False}
         yield model | {"calib": "self", "forms": [BASE, *(TAX if args.quick else FULL)]}
+
+
+def budgets(args):
+    return [(WITHIN + budget, family, "gptq") for budget in args.budgets for family in ["ratio", "sigma", "uniform", "auto"]]
 
 
 def measure_all(args, model):
@@ -198,7 +210,8 @@ def main():
     parser.add_argument("--calib", choices=["self", "train"], default="train", help="text that GPTQ is calibrated with")
     parser.add_argument("--vocab", type=int, default=1024)
     parser.add_argument("--rows", type=int, default=64, help="rows of calibration text")
-    parser.add_argument("--quick", action="store_true", help="the seven forms of the tax for every model")
+    parser.add_argument("--quick", action="store_true", help="the forms of the tax alone for every model")
+    parser.add_argument("--budgets", nargs="*", default=[], help="sizes of files in which the planner has its way, such as 950kB")
     parser.add_argument("--no-codecs", dest="codecs", action="store_false", help="leave the other codecs out")
     parser.add_argument("--targets", type=int, default=65536)
     parser.add_argument("--chunk", type=int, default=2048, help="targets of a chunk")

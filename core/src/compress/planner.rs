@@ -18,7 +18,7 @@ use crate::quant::{Scheme, Storage};
 /// A ladder of schemes, from 3 to 8 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// [`Family::Ratio`] and [`Family::Sigma`] together: twice the rungs.
+    /// [`Family::Ratio`] and [`Family::Uniform`] together.
     Auto,
     /// The best of nine clips for every row.
     Ratio,
@@ -28,6 +28,8 @@ pub enum Family {
     Percentile,
     /// A multiple of the row's deviation, growing with the width.
     Sigma,
+    /// One step for all rows of a matrix; the width says how coarse it is, two steps to each, and not how many integers there are.
+    Uniform,
 }
 
 /// Widths that a tensor can have.
@@ -35,8 +37,8 @@ pub const WIDTHS: std::ops::RangeInclusive<u32> = 3..=8;
 
 impl Family {
     /// Every family.
-    pub const ALL: [Family; 5] =
-        [Family::Auto, Family::Ratio, Family::Max, Family::Percentile, Family::Sigma];
+    pub const ALL: [Family; 6] =
+        [Family::Auto, Family::Ratio, Family::Max, Family::Percentile, Family::Sigma, Family::Uniform];
 
     /// Name in options and reports.
     pub fn name(self) -> &'static str {
@@ -46,6 +48,7 @@ impl Family {
             Family::Max => "max",
             Family::Percentile => "pct",
             Family::Sigma => "sigma",
+            Family::Uniform => "uniform",
         }
     }
 
@@ -54,18 +57,20 @@ impl Family {
         Family::ALL.into_iter().find(|family| family.name() == name)
     }
 
-    /// The schemes of `width` bits; two for [`Family::Auto`].
+    /// The schemes of `width` bits.
     pub fn schemes(self, width: u32) -> Vec<Scheme> {
-        let c = (1 << (width - 1)) - 1;
+        let (c, rung) = ((1 << (width - 1)) - 1, (width - WIDTHS.start()) as usize);
         // Clips grow with the width, as the published 11.5 to 14 sigmas for 6 and 7 bits do.
-        let tenths = [30, 50, 80, 120, 140, 200][(width - WIDTHS.start()) as usize];
-        let (ratio, sigma) = (Scheme::Ratio { c }, Scheme::Sigma { c, tenths });
+        let sigma = Scheme::Sigma { c, tenths: [30, 50, 80, 120, 140, 200][rung] };
+        let percents = [[200, 140], [100, 75], [60, 48], [38, 30], [22, 16], [11, 8]][rung];
+        let uniform = percents.map(|percent| Scheme::Uniform { percent });
         match self {
-            Family::Auto => vec![ratio, sigma],
-            Family::Ratio => vec![ratio],
+            Family::Auto => [&[Scheme::Ratio { c }], &uniform[..]].concat(),
+            Family::Ratio => vec![Scheme::Ratio { c }],
             Family::Max => vec![Scheme::RowMax { c }],
             Family::Percentile => vec![Scheme::Percentile { c }],
             Family::Sigma => vec![sigma],
+            Family::Uniform => uniform.to_vec(),
         }
     }
 }
@@ -126,9 +131,12 @@ impl TensorPlan {
 }
 
 impl fmt::Display for Rung {
-    /// Prints like `ratio int5` or `fp16`.
+    /// Prints like `ratio int5`, `uniform 0.48σ` or `fp16`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.storage {
+            Storage::Quantized(Scheme::Uniform { percent }) => {
+                write!(f, "uniform {:.2}σ", f64::from(percent) / 100.0)
+            }
             Storage::Quantized(scheme) => {
                 write!(f, "{} int{}", scheme.name(), u32::BITS - scheme.c().leading_zeros() + 1)
             }

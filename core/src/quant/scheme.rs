@@ -62,6 +62,12 @@ pub enum Scheme {
         /// Tenths of a standard deviation at which rows are clipped.
         tenths: u32,
     },
+    /// One step for all rows, so many hundredths of the matrix's standard deviation; integers `±127`, which hardly ever
+    /// bind. What an entropy coder wants: no bits for rows that are small anyway, no clip for those that are not.
+    Uniform {
+        /// Hundredths of a standard deviation between neighbouring integers.
+        percent: u32,
+    },
 }
 
 /// Magnitudes tried as the clip of a row.
@@ -73,6 +79,8 @@ enum Clips {
     Ratios,
     /// So many tenths of the standard deviation.
     Deviation(u32),
+    /// 127 steps of so many hundredths of the standard deviation of the whole matrix.
+    Steps(u32),
 }
 
 /// How a clip becomes the step that integers are computed with.
@@ -115,6 +123,7 @@ impl Scheme {
             Scheme::Percentile { .. } => Scheme::Percentile { c },
             Scheme::Ratio { .. } => Scheme::Ratio { c },
             Scheme::Sigma { tenths, .. } => Scheme::Sigma { c, tenths },
+            Scheme::Uniform { .. } => return Some(self),
             Scheme::PercentileFloor { .. } | Scheme::Q8 | Scheme::Nibble | Scheme::S585 | Scheme::S861 => {
                 return None;
             }
@@ -134,6 +143,7 @@ impl Scheme {
             Scheme::S585 => "s585",
             Scheme::S861 => "s861",
             Scheme::Sigma { .. } => "sigma",
+            Scheme::Uniform { .. } => "uniform",
         }
     }
 
@@ -170,6 +180,7 @@ impl Scheme {
             Scheme::S585                   => (15,  Percentiles, FloorSingle, true,  Row),
             Scheme::S861                   => (15,  Quantile,    FloorSingle, true,  Row),
             Scheme::Sigma { c, tenths }    => (c,   Deviation(tenths), Half,  true,  Row),
+            Scheme::Uniform { percent }    => (127, Steps(percent), Half,     true,  Row),
         };
         Rule { c, clips, step, symmetric, choice }
     }
@@ -188,6 +199,10 @@ impl Rule {
     /// The grid of every row.
     fn grids(&self, rows: usize, cols: usize, values: &[f32]) -> Vec<Grid> {
         let (mut scratch, mut clips) = (Vec::with_capacity(cols), Vec::new());
+        if let Clips::Steps(percent) = self.clips {
+            let step = percent as f32 / 100.0 * deviation(values);
+            return vec![self.grid(step * self.c as f32); rows];
+        }
         let mut grids = Vec::new();
         let mut totals = Vec::new();
         for row in (0..rows).map(|r| &values[r * cols..(r + 1) * cols]) {
@@ -249,6 +264,7 @@ impl Rule {
                 clips.push(quantile(scratch, CLIP_QUANTILE));
             }
             Clips::Deviation(tenths) => clips.push(tenths as f32 / 10.0 * deviation(row)),
+            Clips::Steps(_) => unreachable!("not a matter of one row"),
             Clips::Percentiles => {
                 magnitudes(row, scratch);
                 sort_from(scratch, PERCENTILES[0]);

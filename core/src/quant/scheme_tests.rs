@@ -5,7 +5,7 @@ use half::f16;
 
 use super::*;
 
-const ALL: [Scheme; 10] = [
+const ALL: [Scheme; 11] = [
     Scheme::Q8,
     Scheme::RowMax { c: 15 },
     Scheme::Percentile { c: 7 },
@@ -16,6 +16,7 @@ const ALL: [Scheme; 10] = [
     Scheme::S585,
     Scheme::S861,
     Scheme::Sigma { c: 31, tenths: 128 },
+    Scheme::Uniform { percent: 48 },
 ];
 
 /// Rows of ordinary weights, zeros, 1e-9, one outlier, and weights that overflow an fp16 step.
@@ -143,4 +144,21 @@ fn computing_steps_round_to_the_stored_ones() {
             assert_eq!(half_step(step).to_f32(), stored.step(r), "{scheme:?} row {r}");
         }
     }
+}
+
+#[test]
+fn a_uniform_step_is_the_same_for_all_rows_and_clips_none_of_them() {
+    let cols = 67;
+    let wave = |i: usize| (i * 37 % 67) as f32 / 33.0 - 1.0;
+    // The last row is twelve times as large as the first.
+    let values: Vec<f32> = (0..4 * cols).map(|i| wave(i % cols) * [0.1, 0.4, 0.8, 1.2][i / cols]).collect();
+    let scheme = Scheme::Uniform { percent: 50 };
+    let steps = scheme.steps(4, cols, &values);
+    assert_eq!(steps, vec![half_step(0.5 * deviation(&values)).to_f32(); 4]);
+    let quantized = scheme.quantize(&[4, cols], &values);
+    let worst = values.iter().zip(quantized.dequantize()).map(|(w, v)| (w - v).abs()).fold(0.0, f32::max);
+    assert!(worst <= 0.5 * steps[0] * 1.001, "{worst} {}", steps[0]);
+    let magnitude =
+        |row: usize| quantized.q[row * cols..(row + 1) * cols].iter().map(|q| q.unsigned_abs()).max();
+    assert!(magnitude(0) < magnitude(1) && magnitude(2) < magnitude(3));
 }

@@ -39,7 +39,7 @@ pub struct QuantizeArgs {
     /// Tensors of at most so many elements stay fp16 unless `--tensor` names them.
     #[arg(long, value_name = "ELEMENTS", default_value_t = 4096)]
     plain: usize,
-    /// How steps are found: auto, ratio, max, pct or sigma.
+    /// How steps are found: auto, ratio, max, pct, sigma or uniform.
     #[arg(long, value_name = "NAME", default_value = "auto",
           value_parser = PossibleValuesParser::new(Family::ALL.map(Family::name)))]
     quantizer: String,
