@@ -11,16 +11,16 @@
 #include "shared/product.cuh"
 #include "shared/tile_bf16.cuh"
 
-template <class Entry> __device__ inline PlainLines<Entry> left_lines(const Product& p, const Entry* a) {
-    return p.a_l == 1 ? plain_lines(a, p.a_offset, p.rows, p.depth, p.a_i) : plain_lines(a, p.a_offset, p.depth, p.rows, p.a_l);
+template <bool BY_DEPTH, class Entry> __device__ inline PlainLines<Entry> left_lines(const Product& p, const Entry* a) {
+    return BY_DEPTH ? plain_lines(a, p.a_offset, p.rows, p.depth, p.a_i) : plain_lines(a, p.a_offset, p.depth, p.rows, p.a_l);
 }
 
-template <class Entry> __device__ inline PlainLines<Entry> right_lines(const Product& p, const Entry* b) {
-    return p.b_l == 1 ? plain_lines(b, p.b_offset, p.cols, p.depth, p.b_j) : plain_lines(b, p.b_offset, p.depth, p.cols, p.b_l);
+template <bool BY_DEPTH, class Entry> __device__ inline PlainLines<Entry> right_lines(const Product& p, const Entry* b) {
+    return BY_DEPTH ? plain_lines(b, p.b_offset, p.cols, p.depth, p.b_j) : plain_lines(b, p.b_offset, p.depth, p.cols, p.b_l);
 }
 
-__device__ inline PackedLines right_lines(const Product& p, const u32* b) {
-    return p.b_l == 1 ? PackedLines{b, p.cols, p.depth, p.bits, p.row_words}
+template <bool BY_DEPTH> __device__ inline PackedLines right_lines(const Product& p, const u32* b) {
+    return BY_DEPTH ? PackedLines{b, p.cols, p.depth, p.bits, p.row_words}
                       : PackedLines{b, p.depth, p.cols, p.bits, p.row_words};
 }
 
@@ -34,7 +34,7 @@ __device__ inline void tile_of(SlicePair (&stages)[2], const Entry* a, const Wor
                                Finish finish) {
     const u32 row = part.tile / p.tiles * SIDE;
     const u32 col = part.tile % p.tiles * SIDE;
-    const WarpSums sums = multiply_bf16<A_BY_DEPTH, B_BY_DEPTH>(stages, left_lines(p, a), right_lines(p, b), row, col,
+    const WarpSums sums = multiply_bf16<A_BY_DEPTH, B_BY_DEPTH>(stages, left_lines<A_BY_DEPTH>(p, a), right_lines<B_BY_DEPTH>(p, b), row, col,
                                                                 part.start, part.end);
     const bool in_pairs = (p.y_offset | p.cols) % 2 == 0;
     sums.each([&](u32 i, u32 in_tile, float sum, float next) {
