@@ -153,7 +153,7 @@ step_kernels() { REQUIRE_NVRTC=1 run_test golf-cuda nvrtc; }
 step_ops() {
     REQUIRE_BACKENDS=cuda run_test golf-tests conformance every_backend
     REQUIRE_BACKENDS=cuda run_test golf-tests devices
-    REQUIRE_BACKENDS=cuda run_test golf-tests cuda products_of_bf16
+    REQUIRE_BACKENDS=cuda run_test golf-tests cuda of_bf16
 }
 
 step_goldens() {

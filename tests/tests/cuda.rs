@@ -23,6 +23,20 @@ fn emulated(test: &str, order: Order) -> Option<Cuda<Emulator>> {
     }
 }
 
+/// A real one; `None`, said aloud, where there is none and `REQUIRE_BACKENDS` does not ask for it.
+fn gpu(test: &str) -> Option<Cuda> {
+    match Cuda::open(0) {
+        Ok(cuda) => Some(cuda.with_poison()),
+        Err(reason) => {
+            let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+            let asked = required.split(',').any(|name| name == "cuda");
+            assert!(!asked, "backend `cuda` is required but unavailable: {reason}");
+            println!("SKIPPED {test}: {reason}");
+            None
+        }
+    }
+}
+
 /// Bits of a tensor, so that NaN and signed zeros count.
 fn bits(tensor: &Tensor) -> Vec<u32> {
     match tensor.data() {
@@ -49,13 +63,8 @@ fn the_order_of_threads_and_blocks_does_not_change_a_bit() {
 
 #[test]
 fn two_runs_on_a_gpu_give_the_same_bits() {
-    let (mut first, mut second) = match (Cuda::open(0), Cuda::open(0)) {
-        (Ok(first), Ok(second)) => (first, second),
-        (Err(reason), _) | (_, Err(reason)) => {
-            println!("SKIPPED two_runs_on_a_gpu_give_the_same_bits: {reason}");
-            return;
-        }
-    };
+    let test = "two_runs_on_a_gpu_give_the_same_bits";
+    let (Some(mut first), Some(mut second)) = (gpu(test), gpu(test)) else { return };
     same_bits(&mut first, &mut second);
 }
 
@@ -109,10 +118,10 @@ fn activations_of_bf16_agree_with_the_oracle_to_its_precision() {
 
 #[test]
 fn activations_of_bf16_on_a_gpu_agree_with_the_oracle_to_its_precision() {
-    match Cuda::open(0) {
-        Ok(cuda) => agrees_in_a_flow(cuda.with_poison(), &flowing(), Flow::Natural),
-        Err(reason) => println!("SKIPPED activations_of_bf16_on_a_gpu: {reason}"),
-    }
+    let Some(cuda) = gpu("activations_of_bf16_on_a_gpu_agree_with_the_oracle_to_its_precision") else {
+        return;
+    };
+    agrees_in_a_flow(cuda, &flowing(), Flow::Natural);
 }
 
 /// Every op between layers of a model has the oracle's results to the precision of bf16.
@@ -174,20 +183,8 @@ fn products_of_bf16_agree_with_the_oracle_to_its_precision() {
 
 #[test]
 fn products_of_bf16_on_a_gpu_agree_with_the_oracle_to_its_precision() {
-    match Cuda::open(0) {
-        Ok(mut cuda) => {
-            cuda = cuda.with_poison();
-            agrees_in_bf16(cuda);
-        }
-        Err(reason) => {
-            let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
-            assert!(
-                !required.split(',').any(|name| name == "cuda"),
-                "backend `cuda` is required but unavailable: {reason}"
-            );
-            println!("SKIPPED products_of_bf16_on_a_gpu_agree_with_the_oracle_to_its_precision: {reason}");
-        }
-    }
+    let Some(cuda) = gpu("products_of_bf16_on_a_gpu_agree_with_the_oracle_to_its_precision") else { return };
+    agrees_in_bf16(cuda);
 }
 
 /// Every product in bf16, whoever forms it, is the oracle's to the precision of bf16.
