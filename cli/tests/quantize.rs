@@ -139,3 +139,23 @@ fn exported_files_are_quantized_like_the_artifact_they_came_from() {
     let torch = site.quantize("x.ptz", "torch.bin", &flags).expect("room enough");
     assert_eq!(direct["tensors"], torch["tensors"]);
 }
+
+#[test]
+fn the_table_has_a_line_for_every_matrix_of_integers_whatever_its_steps() {
+    let site = Site::new();
+    let checkpoint = site.checkpoint();
+    for quantizer in ["uniform", "auto", "max"] {
+        let flags = ["--calib", "none", "--plain", "256", "--target-bytes", "1MB", "--quantizer", quantizer];
+        let report = site.quantize(&checkpoint, "out.bin", &flags).expect("room enough");
+        let tensors = report["tensors"].as_array().expect("rows");
+        let (integers, plain): (Vec<&Value>, Vec<&Value>) =
+            tensors.iter().partition(|t| t["quantized"] == true);
+        assert!(integers.len() > 10 && plain.iter().all(|t| t["form"] == "fp16"), "{quantizer}: {tensors:?}");
+        let paths = [site.path(&checkpoint), site.path("out.bin")].map(|path| path.display().to_string());
+        let printed = site.golf("quantize", &flags, &[paths[0].clone(), "-o".to_owned(), paths[1].clone()]);
+        let printed = text(&printed.stdout);
+        let lines = printed.lines().filter(|line| line.contains(".weight")).count();
+        assert_eq!(lines, integers.len(), "{printed}");
+        assert!(printed.contains(&format!("plain       {} tensors", plain.len())), "{printed}");
+    }
+}

@@ -35,8 +35,8 @@ pub struct EvalArgs {
     /// Token shard to score; its first token is only context.
     #[arg(long, value_name = "SHARD")]
     tokens: Option<PathBuf>,
-    /// SentencePiece model, where the artifact holds no tokenizer or to check that it is the same.
-    #[arg(long, value_name = "FILE.model")]
+    /// SentencePiece model, or an artifact that holds one, where this artifact holds none or to check that it is the same.
+    #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
     /// Use --tokenizer although the artifact has another or it is known to be the wrong one; marks the result.
     #[arg(long, requires = "tokenizer")]

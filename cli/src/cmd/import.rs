@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 pub struct ImportArgs {
     /// Torch `.pt` or `.ptz`, or safetensors.
     file: PathBuf,
-    /// SentencePiece model that the weights were trained with; it goes into the artifact.
-    #[arg(long, value_name = "FILE.model")]
+    /// SentencePiece model that the weights were trained with, or an artifact that holds it; it goes into the artifact.
+    #[arg(long, value_name = "FILE")]
     tokenizer: PathBuf,
     /// Artifact to write.
     #[arg(short, long, value_name = "FILE")]
@@ -76,7 +76,7 @@ pub fn run(args: &ImportArgs) -> Outcome {
         )
         .into());
     }
-    let tokenizer = load::tokenizer_file(&args.tokenizer)?;
+    let tokenizer = load::tokenizer_in(&args.tokenizer)?;
     let known = load::impostor(&tokenizer);
     if let Some(name) = known.filter(|_| !args.force_tokenizer) {
         return Err(load::LoadError::Impostor { name }.into());

@@ -145,7 +145,7 @@ pub fn artifact(path: &Path) -> Result<(Artifact, String), LoadError> {
 }
 
 /// A SentencePiece `.model` file.
-pub fn tokenizer_file(path: &Path) -> Result<Tokenizer, LoadError> {
+fn tokenizer_file(path: &Path) -> Result<Tokenizer, LoadError> {
     Tokenizer::from_sentencepiece(&read(path)?)
         .map_err(|source| LoadError::Tokenizer { path: path.to_path_buf(), source })
 }
@@ -178,7 +178,7 @@ pub fn tokenizer(
     let inside = artifact.tokenizer.as_deref().map(Tokenizer::from_compact).transpose();
     let inside = inside.map_err(|source| LoadError::Compact { path: path.to_path_buf(), source })?;
     let expected = artifact.tokenizer_identity.or(inside.as_ref().map(Tokenizer::identity));
-    let named = file.map(tokenizer_file).transpose()?;
+    let named = file.map(tokenizer_in).transpose()?;
     let mut forced = false;
     if let (Some(path), Some(named), Some(expected)) = (file, &named, expected)
         && named.identity() != expected

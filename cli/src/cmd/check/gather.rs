@@ -98,7 +98,7 @@ fn written(files: &RunFiles) -> Result<Run, Box<dyn Error>> {
 fn run(files: RunFiles, flags: &EvidenceFlags) -> Result<Run, Box<dyn Error>> {
     let mut run = written(&files)?;
     let mut tokenizer = match &flags.tokenizer {
-        Some(path) => Some(load::tokenizer_file(path)?),
+        Some(path) => Some(load::tokenizer_in(path)?),
         None => None,
     };
     if let Some(path) = &files.artifact {

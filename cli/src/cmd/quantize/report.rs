@@ -52,6 +52,8 @@ struct TensorRow {
     name: String,
     elements: usize,
     form: String,
+    /// Whether it is stored as integers.
+    quantized: bool,
     /// Predicted share of the file.
     bytes: f64,
     bits_per_weight: f64,
@@ -111,7 +113,7 @@ impl Report {
                 t.loss_per_byte.map_or(String::new(), |x| format!("{:.1e}", 1e3 * x)),
             ]
         };
-        let quantized = self.tensors.iter().filter(|t| t.form.contains("int"));
+        let quantized = self.tensors.iter().filter(|t| t.quantized);
         markdown(&header, &quantized.map(row).collect::<Vec<_>>())
     }
 }
@@ -125,6 +127,7 @@ fn tensors(fitted: &Fitted) -> Vec<TensorRow> {
             name: t.name.clone(),
             elements: t.elements,
             form: rung.to_string(),
+            quantized: matches!(rung.storage, Storage::Quantized(_)),
             bytes,
             bits_per_weight: 8.0 * bytes / t.elements.max(1) as f64,
             predicted_loss: rung.loss,
@@ -137,7 +140,7 @@ fn tensors(fitted: &Fitted) -> Vec<TensorRow> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.table())?;
-        let plain = self.tensors.iter().filter(|t| !t.form.contains("int"));
+        let plain = self.tensors.iter().filter(|t| !t.quantized);
         let (count, bytes) = plain.fold((0, 0.0), |(n, sum), t| (n + 1, sum + t.bytes));
         writeln!(f, "plain       {count} tensors in {bytes:.0} bytes ({})", Storage::Fp16.name())?;
         writeln!(f, "source      {}, {} parameters", self.source, self.parameters)?;
