@@ -11,10 +11,11 @@
 #     --text FILE         train on this text (documents between empty lines; may be .xz), --tokenizer FILE with this model,
 #                         and score --score FILE (repeatable); --preset NAME (default: pr549), --seconds N (default: 600)
 #     --keep DIR          where the trained model stays (default: runs/device-check)
-#     --pack DIR          build programs and tests into DIR, for a machine without cargo, and end
+#     --pack DIR          build programs, tests and kernels into DIR, for a machine without cargo, and end
 #
 # With GOLF_BIN_DIR=DIR, what --pack made there is used and nothing is built. GOLF_DEVICE is the device (default: cuda:0).
-# NVRTC is needed, which tests/nvrtc.sh finds or fetches; libraries in other folders are named in GOLF_NVRTC.
+# NVRTC is needed, which tests/nvrtc.sh finds or fetches, unless the kernels were packed too; libraries in other folders are
+# named in GOLF_NVRTC, compiled kernels in GOLF_KERNELS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -101,16 +102,28 @@ found = [m["executable"] for m in map(json.loads, sys.stdin) if m.get("executabl
 print(found[-1])' "$test")"
         cp "$file" "$folder/tests/$test"
     done
+    if find_nvrtc; then
+        "$folder/golf" kernels --arch sm_80 --arch sm_90 --out "$folder/kernels" | tail -1
+    else
+        printf 'no NVRTC here: kernels are not packed, and the other machine needs it\n'
+    fi
     printf 'packed into %s: copy it and the project there, and set GOLF_BIN_DIR\n' "$folder"
 }
+
+# shellcheck source=tests/nvrtc.sh
+. tests/nvrtc.sh
 if [ -n "$pack" ]; then
     pack_into "$pack"
     exit 0
 fi
 
-# shellcheck source=tests/nvrtc.sh
-. tests/nvrtc.sh
-find_nvrtc || die "NVRTC was not found and could not be fetched"
+if [ -z "${GOLF_KERNELS:-}" ] && [ -n "${GOLF_BIN_DIR:-}" ] && [ -d "$GOLF_BIN_DIR/kernels" ]; then
+    GOLF_KERNELS="$(cd "$GOLF_BIN_DIR/kernels" && pwd)"
+    export GOLF_KERNELS
+fi
+nvrtc=1
+find_nvrtc || nvrtc=
+[ -n "$nvrtc" ] || [ -n "${GOLF_KERNELS:-}" ] || die "NVRTC was not found and could not be fetched, and no kernels were packed"
 if [ -z "${GOLF_BIN_DIR:-}" ]; then
     command -v cargo >/dev/null || die "no cargo here: set GOLF_BIN_DIR to what \`--pack\` made elsewhere"
     cargo build --release --quiet -p golf-cli
@@ -148,7 +161,13 @@ print(re.sub(r"[^a-z0-9]+", "-", rows[0]["name"].lower()).strip("-")) if rows el
     mkdir -p docs/bench
 }
 
-step_kernels() { REQUIRE_NVRTC=1 run_test golf-cuda nvrtc; }
+step_kernels() {
+    if [ -z "$nvrtc" ]; then
+        skip "no NVRTC: the kernels in \`$GOLF_KERNELS\` are used as they are"
+    else
+        REQUIRE_NVRTC=1 run_test golf-cuda nvrtc
+    fi
+}
 
 step_ops() {
     REQUIRE_BACKENDS=cuda run_test golf-tests conformance every_backend

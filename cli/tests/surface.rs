@@ -1,4 +1,4 @@
-//! What scripts rely on: completions, exit codes, memory that is known before a run.
+//! What scripts rely on: completions, exit codes, memory that is known before a run, kernels compiled ahead.
 
 use serde_json::Value;
 use std::process::{Command, Output};
@@ -56,4 +56,49 @@ fn a_plan_is_told_as_json_with_its_steps_and_its_memory() {
     assert!(told["memory"]["total"].as_u64() > told["memory"]["states"].as_u64());
     let told = json(&["plan", "diff", "nano", "--window", "16", "--device", "cpu", "--json"]);
     assert_eq!((told["ok"].as_bool(), told["steps"].as_u64()), (Some(true), Some(steps.len() as u64)));
+}
+
+/// Where there is a compiler, fills a folder; elsewhere says so.
+#[test]
+fn kernels_compiled_ahead_are_found_and_not_compiled_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (out, empty) = (folder.path().join("kernels"), folder.path().join("empty"));
+    let out = out.to_str().expect("a name");
+    let arguments = ["kernels", "--arch", "sm_90", "--out", out, "-o", "json"];
+    let first = golf(&arguments);
+    let told = String::from_utf8_lossy(&first.stderr);
+    if told.contains("NVRTC (`libnvrtc`) was not found") && std::env::var_os("REQUIRE_NVRTC").is_none() {
+        println!("SKIPPED kernels_compiled_ahead_are_found_and_not_compiled_again: {told}");
+        return;
+    }
+    assert!(first.status.success(), "{told}");
+    let first: Value = serde_json::from_slice(&first.stdout).expect("one JSON object");
+    let files = first["files"].as_array().expect("files");
+    assert_eq!((first["compiled"].as_u64(), first["there"].as_u64()), (Some(files.len() as u64), Some(0)));
+    assert!(files.iter().all(|file| file["registers"].as_u64() > Some(0) && file["spill_bytes"] == 0));
+    let mut names: Vec<&str> = files.iter().map(|file| file["name"].as_str().expect("a name")).collect();
+    let on_disk = std::fs::read_dir(out).expect("a folder").map(|file| file.expect("a file").file_name());
+    let mut on_disk: Vec<String> = on_disk.map(|name| name.into_string().expect("text")).collect();
+    names.sort_unstable();
+    on_disk.sort_unstable();
+    assert_eq!(names, on_disk);
+
+    // A machine without a compiler.
+    let elsewhere = |arguments: &[&str]| -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_golf"));
+        command.args(arguments).env("XDG_CACHE_HOME", &empty).env("GOLF_KERNELS", out);
+        let output = command.env_remove("GOLF_NVRTC").env_remove("CUDA_PATH").output().expect("it starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("one JSON object")
+    };
+    let again = elsewhere(&arguments);
+    assert_eq!((&again["compiled"], again["there"].as_u64()), (&Value::from(0), Some(files.len() as u64)));
+    assert!(again["nvrtc"].is_null() && again["files"][0]["bytes"] == first["files"][0]["bytes"]);
+    let cuda = &elsewhere(&["doctor", "--json"])["cuda"];
+    assert_eq!(cuda["kernel_folders"][0], out);
+    let of_hopper = cuda["kernels"].as_array().expect("rows").iter().find(|row| row["arch"] == "sm_90");
+    // A machine with a GPU of another architecture tells of that one only.
+    if let Some(row) = of_hopper {
+        assert_eq!((&row["compiled"], row["files"].as_u64()), (&row["files"], Some(files.len() as u64)));
+    }
 }

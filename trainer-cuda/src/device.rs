@@ -3,13 +3,14 @@
 #![allow(unsafe_code)]
 
 use crate::cache;
+use crate::code::{CodeError, Unit};
 use crate::cublaslt::{Addresses, CublasLt, Product};
 use crate::devices::{DeviceError, DeviceInfo, closed, context, info, reason, start};
 use crate::driver::Driver;
 use crate::footprint::WORKSPACE;
 use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param, Storage};
-use crate::nvrtc::{Nvrtc, NvrtcError, OPTIONS};
+use crate::nvrtc::Nvrtc;
 use crate::products::ProductError;
 use crate::staging::{LONGEST, Staging};
 use cudarc::driver::{
@@ -100,11 +101,6 @@ impl Device {
         &self.info
     }
 
-    /// Architecture of the code that it runs best.
-    fn arch(&self) -> String {
-        format!("sm_{}{}", self.info.compute.0, self.info.compute.1)
-    }
-
     /// An error of the driver as a backend's: what destroys a context is told from what does not.
     fn failed(&self, error: DriverError) -> BackendError {
         use sys::CUresult as C;
@@ -137,22 +133,19 @@ impl Device {
         self.context.bind_to_thread().map_err(|error| self.failed(error))
     }
 
-    /// Code of the kernel's file for this device: from the cache, else compiled and cached.
-    fn code(&mut self, kernel: &Kernel, storage: Storage) -> Result<Vec<u8>, NvrtcError> {
-        let arch = self.arch();
-        let options: Vec<&str> =
-            OPTIONS.iter().copied().chain(storage.define()).chain([arch.as_str()]).collect();
-        let name = format!("{}-{arch}.cubin", kernel.source.digest(&options));
-        if let Some(code) = cache::load(&name) {
+    /// Code of the kernel's file for this device: made before, else compiled and cached. What is there needs no compiler.
+    fn code(&mut self, kernel: &Kernel, storage: Storage) -> Result<Vec<u8>, CodeError> {
+        let (arch, unit) = (self.info.arch(), Unit { source: kernel.source, storage });
+        if let Some(code) = unit.load(&arch) {
             return Ok(code);
         }
         let nvrtc = match self.nvrtc {
             Some(nvrtc) => nvrtc,
-            None => *self.nvrtc.insert(Nvrtc::load()?),
+            None => *self.nvrtc.insert(Nvrtc::load().map_err(|error| unit.absent(&arch, error))?),
         };
         let code = nvrtc.compile(kernel.source, &arch, storage)?.code;
         // A cache that cannot be written costs the next start its time.
-        let _ = cache::store(&name, &code);
+        let _ = cache::store(&unit.file_name(&arch), &code);
         Ok(code)
     }
 

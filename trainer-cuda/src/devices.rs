@@ -49,6 +49,13 @@ pub struct DeviceInfo {
     pub memory: u64,
 }
 
+impl DeviceInfo {
+    /// Architecture of the code that it runs best, such as `sm_90`.
+    pub fn arch(&self) -> String {
+        format!("sm_{}{}", self.compute.0, self.compute.1)
+    }
+}
+
 /// Version of the driver and its GPUs in the driver's order.
 pub fn devices() -> Result<((i32, i32), Vec<DeviceInfo>), DeviceError> {
     let count = start()?;

@@ -9,7 +9,8 @@
 //! | `exec`, `tables` | a plan's buffers, launches and results on a device; constant tables |
 //! | `products` | who forms which product: a library, once compared with our own kernel, or that |
 //! | `driver` | what a device is: memory, kernels, launches in order |
-//! | `devices`, `device`, `cublaslt`, `nvrtc`, `library`, `staging`, `cache` | the driver of a real GPU, its product library and its compiler, all found at run time; what the compiler made before |
+//! | `devices`, `device`, `cublaslt`, `nvrtc`, `library`, `staging` | the driver of a real GPU, its product library and its compiler, all found at run time |
+//! | `code`, `cache`, `ahead` | what the compiler made: its files and their names, where they lie, all of them made ahead |
 //! | `ranks`, `nccl` | states summed between devices, and NVIDIA's library that does it |
 //! | `emulate` | a driver for the host's C++ compiler: results without a GPU, for tests (feature `emulate`) |
 //! | `footprint` | memory of a plan, known without a device |
@@ -20,7 +21,9 @@
 
 #![deny(unsafe_code)]
 
+mod ahead;
 mod cache;
+mod code;
 mod cublaslt;
 mod device;
 mod devices;
@@ -42,6 +45,9 @@ mod ranks;
 mod staging;
 mod tables;
 
+pub use ahead::{AheadError, Code, Filled, Made, compile_ahead};
+pub use cache::{KERNELS, folder as cache_folder, folders as code_folders};
+pub use code::{CodeError, Unit, units};
 pub use cublaslt::version as cublaslt_version;
 pub use device::{Buffer, Device};
 pub use devices::{DeviceError, DeviceInfo, devices};
@@ -53,7 +59,7 @@ pub use gemm::{Columns, Gemm, Stored};
 pub use kernel::{ELEMENTS, HEADERS, Kernel, Param, Source, Storage};
 pub use lower::{Binding, Launch, Lowering, Precision, Products, Table};
 pub use nccl::{Nccl, nccl_version};
-pub use nvrtc::{Compilation, Nvrtc, NvrtcError};
+pub use nvrtc::{Compilation, Nvrtc, NvrtcError, Usage};
 pub use products::{ProductError, library_products};
 pub use ranks::{DeviceCollective, Link, Move};
 

@@ -18,7 +18,7 @@ use thiserror::Error;
 pub enum NvrtcError {
     /// The library is not there.
     #[error(
-        "NVRTC (`libnvrtc`) was not found in {searched}\nhint: install the CUDA toolkit or the PyPI package `nvidia-cuda-nvrtc`, and name the library's folder in `GOLF_NVRTC`"
+        "NVRTC (`libnvrtc`) was not found in {searched}\nhint: install the CUDA toolkit or the PyPI package `nvidia-cuda-nvrtc`, and name the library's folder in `GOLF_NVRTC`; or run `golf kernels --out DIR` of this version where there is one, and name that folder in `GOLF_KERNELS`"
     )]
     Missing {
         /// Where it was looked for.
@@ -66,6 +66,47 @@ pub struct Compilation {
     pub code: Vec<u8>,
     /// What the compiler said: registers, shared memory and spills of every kernel.
     pub log: String,
+}
+
+/// What a kernel needs of a multiprocessor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Registers of a thread.
+    pub registers: usize,
+    /// Bytes that a thread stores and loads because registers did not suffice.
+    pub spilled: usize,
+    /// Bytes of shared memory of a block.
+    pub shared: usize,
+}
+
+impl Usage {
+    /// The larger one of every number.
+    pub fn most(self, other: Usage) -> Usage {
+        Usage {
+            registers: self.registers.max(other.registers),
+            spilled: self.spilled.max(other.spilled),
+            shared: self.shared.max(other.shared),
+        }
+    }
+}
+
+impl Compilation {
+    /// What the compiler said of the kernel `entry`, if it did.
+    pub fn usage(&self, entry: &str) -> Option<Usage> {
+        let (_, said) = self.log.split_once(&format!("entry function '{entry}'"))?;
+        let said = said.split("entry function").next().unwrap_or(said);
+        let stored = number_before(said, " bytes spill stores")?;
+        let loaded = number_before(said, " bytes spill loads")?;
+        // Without shared memory the compiler does not mention it.
+        let shared = number_before(said, " bytes smem").unwrap_or(0);
+        Some(Usage { registers: number_before(said, " registers")?, spilled: stored + loaded, shared })
+    }
+}
+
+/// The number that stands before `words`.
+fn number_before(text: &str, words: &str) -> Option<usize> {
+    let (before, _) = text.split_once(words)?;
+    before.rsplit(' ').next()?.parse().ok()
 }
 
 /// Options beside the architecture. Division and square root are IEEE's, denormal numbers are kept.

@@ -1,8 +1,10 @@
 //! NVIDIA's compiler takes every kernel for the architectures that train. It needs no GPU; where it is not installed the
 //! test says so, and fails if `REQUIRE_NVRTC` is set.
 
-use golf_cuda::{HEADERS, Kernel, Nvrtc, NvrtcError, Source, Storage, kernels};
-use std::collections::BTreeMap;
+use golf_cuda::{
+    Filled, HEADERS, Kernel, Nvrtc, NvrtcError, Source, Storage, Usage, compile_ahead, kernels, units,
+};
+use std::fs;
 
 /// Registers of a block.
 const REGISTERS: usize = 65_536;
@@ -32,47 +34,52 @@ fn every_kernel_compiles_for_hopper_and_fits() {
     all_fit("every_kernel_compiles_for_hopper_and_fits", "sm_90");
 }
 
-/// Compiles every file for `arch`, for both forms of activations where its kernels know any.
+/// Fills a folder with the code of every file for `arch`, for both forms of activations where its kernels know any. What a
+/// device looks up is then there, and nothing is compiled twice.
 fn all_fit(test: &str, arch: &str) {
     let Some(nvrtc) = nvrtc(test) else { return };
-    let mut entries: BTreeMap<&str, (&Source, Vec<&Kernel>)> = BTreeMap::new();
-    for kernel in kernels::all() {
-        entries.entry(kernel.source.file).or_insert((kernel.source, Vec::new())).1.push(kernel);
-    }
-    for (source, kernels) in entries.values() {
-        let two_forms = kernels.iter().any(|kernel| kernel.has_activations());
-        let storages = [Some(Storage::Full), two_forms.then_some(Storage::Half)];
-        for storage in storages.into_iter().flatten() {
-            let log = nvrtc.compile(source, arch, storage).unwrap_or_else(|error| panic!("{error}")).log;
-            for kernel in kernels {
-                fits(kernel, arch, &log);
-            }
+    let folder = tempfile::tempdir().expect("a folder");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let fill = || compile_ahead(&[arch.to_owned()], folder.path(), threads).unwrap_or_else(|e| panic!("{e}"));
+    let Filled { codes, compiler } = fill();
+    assert_eq!(compiler, Some(nvrtc.version));
+    for code in &codes {
+        let made = code.made.as_ref().expect("the folder was empty");
+        for (kernel, usage) in code.kernels.iter().zip(&made.usages) {
+            fits(
+                kernel,
+                arch,
+                usage.unwrap_or_else(|| panic!("the compiler says nothing of `{}`", kernel.entry)),
+            );
         }
     }
+    for (i, (unit, _)) in units().into_iter().enumerate() {
+        let stored =
+            fs::read(folder.path().join(unit.file_name(arch))).expect("the name that a device asks for");
+        // Compiled beside others it is what it is when compiled alone.
+        if i < 3 {
+            let alone = nvrtc.compile(unit.source, arch, unit.storage).expect("it compiled before");
+            assert!(stored == alone.code, "`{}`", unit.source.file);
+        }
+    }
+    // What is missing is made, and nothing else.
+    let (lost, kept) = (folder.path().join(&codes[0].name), &codes[1..]);
+    fs::remove_file(&lost).expect("it was made");
+    let again = fill();
+    assert!(again.codes[0].made.is_some() && lost.is_file());
+    assert!(
+        again.codes[1..].iter().zip(kept).all(|(now, then)| now.made.is_none() && now.bytes == then.bytes)
+    );
+    assert_eq!(fill().compiler, None, "nobody asks for the compiler where everything is there");
 }
 
 /// Checks what the compiler said of `kernel`: nothing is spilled, a block has registers enough, and shared memory is within
 /// what a launch gets that asks for no more.
-fn fits(kernel: &Kernel, arch: &str, log: &str) {
-    let named = format!("entry function '{}' for '{arch}'", kernel.entry);
-    let (_, said) = log.split_once(&named).unwrap_or_else(|| panic!("no {named}:\n{log}"));
-    let said = said.split("entry function").next().unwrap_or(said);
-    assert!(
-        said.contains(" 0 bytes spill stores, 0 bytes spill loads"),
-        "`{}` spills for {arch}:{said}",
-        kernel.entry
-    );
-    let registers = number_before(said, " registers").unwrap_or_else(|| panic!("{named}:{said}"));
-    assert!(registers * kernel.threads <= REGISTERS, "`{}` for {arch}: {registers} registers", kernel.entry);
-    // Without shared memory the compiler does not mention it.
-    let shared = number_before(said, " bytes smem").unwrap_or(0);
-    assert!(shared <= SHARED, "`{}` for {arch}: {shared} bytes of shared memory", kernel.entry);
-}
-
-/// The number that stands before `words`.
-fn number_before(text: &str, words: &str) -> Option<usize> {
-    let (before, _) = text.split_once(words)?;
-    before.rsplit(' ').next()?.parse().ok()
+fn fits(kernel: &Kernel, arch: &str, usage: Usage) {
+    let who = format!("`{}` for {arch}: {usage:?}", kernel.entry);
+    assert_eq!(usage.spilled, 0, "{who}");
+    assert!(usage.registers * kernel.threads <= REGISTERS, "{who}");
+    assert!(usage.shared <= SHARED, "{who}");
 }
 
 #[test]

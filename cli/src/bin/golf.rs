@@ -2,8 +2,8 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 use golf_cli::cmd::{
-    bench, check, completions, data, doctor, eval, export, first_run, generate, import, inspect, plan,
-    quantize, report, selftest, stats, submission, train, verify,
+    bench, check, completions, data, doctor, eval, export, first_run, generate, import, inspect, kernels,
+    plan, quantize, report, selftest, stats, submission, train, verify,
 };
 use golf_cli::exit::finish;
 use std::process::ExitCode;
@@ -40,6 +40,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Show what an artifact is made of
     Inspect(inspect::InspectArgs),
+    /// Compile all CUDA kernels ahead; needs NVRTC, no GPU
+    Kernels(kernels::KernelsArgs),
     /// Show, time or check the plan that a model runs
     Plan(Box<plan::PlanArgs>),
     /// Fit weights into a number of bytes
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Kernels(args) => kernels::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Report(args) => report::run(&args),

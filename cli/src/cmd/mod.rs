@@ -12,6 +12,7 @@ pub mod first_run;
 pub mod generate;
 pub mod import;
 pub mod inspect;
+pub mod kernels;
 pub mod load;
 pub mod plan;
 pub mod quantize;

@@ -6,6 +6,7 @@
 mod kernels;
 mod print;
 
+use super::kernels::architectures;
 use crate::exit::{Outcome, Status};
 use clap::Args;
 use golf_core::cpu::Cpu;
@@ -107,10 +108,24 @@ struct CudaRow {
     driver: Part,
     /// Version of the compiler of kernels.
     nvrtc: Part,
+    /// Where compiled kernels are looked for, in order: what `GOLF_KERNELS` names, then the cache.
+    kernel_folders: Vec<String>,
+    /// How many of them are there, by architecture.
+    kernels: Vec<CompiledRow>,
     /// Version of the library of products in bf16; without it our own kernels form them.
     cublaslt: Part,
     /// Version of the library that sums states between GPUs; without it they go through the host.
     nccl: Part,
+}
+
+/// Compiled kernels of an architecture.
+#[derive(Serialize)]
+struct CompiledRow {
+    arch: String,
+    /// Files that this version has.
+    files: usize,
+    /// Files whose code is there.
+    compiled: usize,
 }
 
 #[derive(Serialize)]
@@ -183,10 +198,18 @@ fn cuda() -> (CudaRow, Vec<DeviceInfo>) {
     let row = CudaRow {
         driver: Part::of(driver),
         nvrtc: Part::of(nvrtc),
+        kernel_folders: golf_cuda::code_folders().iter().map(|folder| folder.display().to_string()).collect(),
+        kernels: architectures(&gpus).into_iter().map(compiled).collect(),
         cublaslt: Part::of(cublaslt),
         nccl: Part::of(nccl),
     };
     (row, gpus)
+}
+
+fn compiled(arch: String) -> CompiledRow {
+    let units = golf_cuda::units();
+    let compiled = units.iter().filter(|(unit, _)| unit.is_made(&arch)).count();
+    CompiledRow { arch, files: units.len(), compiled }
 }
 
 fn gpu_row(index: usize, info: DeviceInfo) -> GpuRow {

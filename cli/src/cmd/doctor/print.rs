@@ -1,7 +1,7 @@
 //! The report for people.
 
 use super::kernels::{PRESET, WINDOW};
-use super::{CpuRow, GpuRow, Part, Report, Row, WgpuRow};
+use super::{CompiledRow, CpuRow, GpuRow, Part, Report, Row, WgpuRow};
 use crate::table::markdown;
 
 pub(super) fn text(report: &Report) -> String {
@@ -19,6 +19,10 @@ pub(super) fn text(report: &Report) -> String {
     };
     text.push_str(&format!("CUDA driver: {}\n", part(&report.cuda.driver)));
     text.push_str(&format!("CUDA compiler (NVRTC): {}\n", part(&report.cuda.nvrtc)));
+    let made = |row: &CompiledRow| format!("{} {} of {}", row.arch, row.compiled, row.files);
+    let made: Vec<String> = report.cuda.kernels.iter().map(made).collect();
+    let folders = report.cuda.kernel_folders.join(", ");
+    text.push_str(&format!("CUDA kernels compiled: {} (in {folders})\n", made.join(", ")));
     text.push_str(&format!("CUDA products in bf16 (cuBLASLt): {}\n", part(&report.cuda.cublaslt)));
     text.push_str(&format!("CUDA collectives (NCCL): {}\n", part(&report.cuda.nccl)));
     report.hints.iter().for_each(|hint| text.push_str(&format!("{hint}\n")));
