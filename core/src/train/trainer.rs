@@ -275,7 +275,7 @@ impl<'a> Trainer<'a> {
     async fn accumulate(&mut self, feed: &mut Feed, sharpness: f64) -> Result<(), TrainError> {
         for (done, micro_batch) in feed.step(&self.cut)?.iter().enumerate() {
             self.fold(done).await?;
-            self.gradient(micro_batch, done, sharpness)?;
+            self.gradient(micro_batch, done, sharpness).await?;
         }
         Ok(())
     }
@@ -290,8 +290,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Queues this rank's `done`-th micro-batch of a step.
-    fn gradient(
+    /// Queues this rank's `done`-th micro-batch of a step; with the last one, the sums over all ranks.
+    async fn gradient(
         &mut self,
         MicroBatch { tokens, targets }: &MicroBatch,
         done: usize,
@@ -306,7 +306,12 @@ impl<'a> Trainer<'a> {
         if self.progress.fake_quant && self.recipe.qat_rounding == QatRounding::Soft {
             inputs.push((SHARPNESS, &sharpness));
         }
-        Ok(self.collective.backend().submit(self.gradient, &inputs)?)
+        match &self.update {
+            Update::Shared(update) if (done + 1) * self.collective.size() == self.recipe.runs() => {
+                update.last_gradient(self.collective, self.gradient, &inputs, self.progress.step).await
+            }
+            _ => Ok(self.collective.backend().submit(self.gradient, &inputs)?),
+        }
     }
 
     /// Queues clip and update; the plan whose output is the gradient norm before.
