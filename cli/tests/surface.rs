@@ -1,6 +1,7 @@
 //! What scripts rely on: completions, exit codes, memory that is known before a run, kernels compiled ahead.
 
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn golf(arguments: &[&str]) -> Output {
@@ -58,47 +59,57 @@ fn a_plan_is_told_as_json_with_its_steps_and_its_memory() {
     assert_eq!((told["ok"].as_bool(), told["steps"].as_u64()), (Some(true), Some(steps.len() as u64)));
 }
 
-/// Where there is a compiler, fills a folder; elsewhere says so.
+/// Where there is a compiler, fills a folder, which later runs of this test find; elsewhere says so.
 #[test]
 fn kernels_compiled_ahead_are_found_and_not_compiled_again() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (out, empty) = (folder.path().join("kernels"), folder.path().join("empty"));
-    let out = out.to_str().expect("a name");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels");
+    let out = folder.to_str().expect("a name");
     let arguments = ["kernels", "--arch", "sm_90", "--out", out, "-o", "json"];
-    let first = golf(&arguments);
-    let told = String::from_utf8_lossy(&first.stderr);
+    let filled = golf(&arguments);
+    let told = String::from_utf8_lossy(&filled.stderr);
     if told.contains("NVRTC (`libnvrtc`) was not found") && std::env::var_os("REQUIRE_NVRTC").is_none() {
         println!("SKIPPED kernels_compiled_ahead_are_found_and_not_compiled_again: {told}");
         return;
     }
-    assert!(first.status.success(), "{told}");
-    let first: Value = serde_json::from_slice(&first.stdout).expect("one JSON object");
-    let files = first["files"].as_array().expect("files");
-    assert_eq!((first["compiled"].as_u64(), first["there"].as_u64()), (Some(files.len() as u64), Some(0)));
-    assert!(files.iter().all(|file| file["registers"].as_u64() > Some(0) && file["spill_bytes"] == 0));
-    let mut names: Vec<&str> = files.iter().map(|file| file["name"].as_str().expect("a name")).collect();
-    let on_disk = std::fs::read_dir(out).expect("a folder").map(|file| file.expect("a file").file_name());
-    let mut on_disk: Vec<String> = on_disk.map(|name| name.into_string().expect("text")).collect();
-    names.sort_unstable();
-    on_disk.sort_unstable();
-    assert_eq!(names, on_disk);
+    assert!(filled.status.success(), "{told}");
+    let filled: Value = serde_json::from_slice(&filled.stdout).expect("one JSON object");
+    let count = |told: &Value, key: &str| told[key].as_u64().expect("a count");
+    let files = filled["files"].as_array().expect("files");
+    assert_eq!(count(&filled, "compiled") + count(&filled, "there"), files.len() as u64);
+    for file in files {
+        let stored = folder.join(file["name"].as_str().expect("a name"));
+        assert_eq!(stored.metadata().expect("it was made").len(), count(file, "bytes"), "{file}");
+    }
+
+    // What is lost is made again, and nothing else.
+    let lost = &files[0]["name"];
+    std::fs::remove_file(folder.join(lost.as_str().expect("a name"))).expect("it was there");
+    let again = json(&arguments);
+    assert_eq!([count(&again, "compiled"), count(&again, "there")], [1, files.len() as u64 - 1]);
+    let made: Vec<&Value> =
+        again["files"].as_array().expect("files").iter().filter(|f| !f["seconds"].is_null()).collect();
+    assert_eq!(made.len(), 1);
+    assert!(
+        made[0]["name"] == *lost && count(made[0], "registers") > 0 && count(made[0], "spill_bytes") == 0
+    );
 
     // A machine without a compiler.
+    let empty = tempfile::tempdir().expect("a folder");
     let elsewhere = |arguments: &[&str]| -> Value {
         let mut command = Command::new(env!("CARGO_BIN_EXE_golf"));
-        command.args(arguments).env("XDG_CACHE_HOME", &empty).env("GOLF_KERNELS", out);
+        command.args(arguments).env("XDG_CACHE_HOME", empty.path()).env("GOLF_KERNELS", out);
         let output = command.env_remove("GOLF_NVRTC").env_remove("CUDA_PATH").output().expect("it starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("one JSON object")
     };
-    let again = elsewhere(&arguments);
-    assert_eq!((&again["compiled"], again["there"].as_u64()), (&Value::from(0), Some(files.len() as u64)));
-    assert!(again["nvrtc"].is_null() && again["files"][0]["bytes"] == first["files"][0]["bytes"]);
+    let there = elsewhere(&arguments);
+    assert_eq!([count(&there, "compiled"), count(&there, "there")], [0, files.len() as u64]);
+    assert!(there["nvrtc"].is_null(), "nobody asked for the compiler");
     let cuda = &elsewhere(&["doctor", "--json"])["cuda"];
     assert_eq!(cuda["kernel_folders"][0], out);
     let of_hopper = cuda["kernels"].as_array().expect("rows").iter().find(|row| row["arch"] == "sm_90");
     // A machine with a GPU of another architecture tells of that one only.
     if let Some(row) = of_hopper {
-        assert_eq!((&row["compiled"], row["files"].as_u64()), (&row["files"], Some(files.len() as u64)));
+        assert_eq!([count(row, "compiled"), count(row, "files")], [files.len() as u64; 2]);
     }
 }

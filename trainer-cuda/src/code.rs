@@ -34,7 +34,7 @@ pub enum CodeError {
         /// Folders where it was looked for.
         searched: String,
         /// What is wrong with the compiler.
-        source: NvrtcError,
+        source: Box<NvrtcError>,
     },
     /// The compiler failed.
     #[error(transparent)]
@@ -63,7 +63,7 @@ impl Unit {
     pub(crate) fn absent(&self, arch: &str, source: NvrtcError) -> CodeError {
         let folders: Vec<String> = cache::folders().iter().map(|f| format!("`{}`", f.display())).collect();
         let (arch, searched) = (arch.to_owned(), folders.join(" or "));
-        CodeError::Absent { file: self.source.file, arch, searched, source }
+        CodeError::Absent { file: self.source.file, arch, searched, source: Box::new(source) }
     }
 }
 

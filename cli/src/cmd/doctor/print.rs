@@ -21,7 +21,10 @@ pub(super) fn text(report: &Report) -> String {
     text.push_str(&format!("CUDA compiler (NVRTC): {}\n", part(&report.cuda.nvrtc)));
     let made = |row: &CompiledRow| format!("{} {} of {}", row.arch, row.compiled, row.files);
     let made: Vec<String> = report.cuda.kernels.iter().map(made).collect();
-    let folders = report.cuda.kernel_folders.join(", ");
+    let folders = match &report.cuda.kernel_folders[..] {
+        [named, cache] => format!("{}={named}, then {cache}", golf_cuda::KERNELS),
+        others => format!("{}; `{}` would name another folder", others.join(", "), golf_cuda::KERNELS),
+    };
     text.push_str(&format!("CUDA kernels compiled: {} (in {folders})\n", made.join(", ")));
     text.push_str(&format!("CUDA products in bf16 (cuBLASLt): {}\n", part(&report.cuda.cublaslt)));
     text.push_str(&format!("CUDA collectives (NCCL): {}\n", part(&report.cuda.nccl)));
