@@ -24,7 +24,7 @@ pub trait Driver {
     /// Name for messages and receipts.
     fn name(&self) -> String;
 
-    /// Memory of `words` words, zeroed; `what` it is for is said where there is none left.
+    /// Memory of `words` words, at least one, zeroed; `what` it is for is said where there is none left.
     fn allocate(&mut self, words: usize, what: &str) -> Result<Self::Buffer, BackendError>;
 
     /// Writes `words` to the start of `to`. They are copied before this returns.

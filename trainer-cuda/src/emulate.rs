@@ -219,6 +219,10 @@ impl Driver for Emulator {
 
     fn allocate(&mut self, words: usize, what: &str) -> Result<Memory, BackendError> {
         self.outside_recordings("an allocation")?;
+        if words == 0 {
+            let message = format!("an allocation of nothing, for {what}");
+            return Err(BackendError::Driver { backend: self.name(), message });
+        }
         let (bytes, free) = (4 * words as u64, self.memory - self.used.get());
         if bytes > free {
             let room = Some(Room { wanted: bytes, free, at_start: self.memory, total: self.memory });

@@ -1,6 +1,7 @@
 //! Constant tables of a device: numbers formed in f64, once.
 
 use crate::driver::Driver;
+use crate::exec::allocate;
 use crate::lower::Table;
 use golf_core::backend::BackendError;
 use golf_core::ops::rope_angle;
@@ -21,7 +22,7 @@ impl<B: Clone> Tables<B> {
             return Ok(buffer.clone());
         }
         let words: Vec<u32> = values(table).into_iter().map(f32::to_bits).collect();
-        let buffer = driver.allocate(words.len(), "constant table")?;
+        let buffer = allocate(driver, words.len(), "constant table")?;
         driver.upload(&words, &buffer)?;
         self.0.push((table.clone(), buffer.clone(), words.len()));
         Ok(buffer)
