@@ -4,7 +4,7 @@
 
 use crate::cache;
 use crate::cublaslt::{Addresses, CublasLt, Product};
-use crate::devices::{DeviceError, DeviceInfo, closed, context, info, reason, start};
+use crate::devices::{DeviceError, DeviceInfo, closed, context, info, milliseconds, reason, start};
 use crate::driver::Driver;
 use crate::footprint::WORKSPACE;
 use crate::gemm::Gemm;
@@ -79,7 +79,7 @@ impl Device {
             return Err(DeviceError::NoSuchDevice { index, count });
         }
         let context = context(index)?;
-        let made = info(&context).and_then(|info| Ok((info, context.new_stream()?, context.mem_get_info()?)));
+        let made = info(index).and_then(|info| Ok((info, context.new_stream()?, context.mem_get_info()?)));
         let (info, stream, (free, _)) = made.map_err(|error| closed(index, &error))?;
         let staging = Staging::new(Arc::clone(&context));
         Ok(Self {
@@ -137,15 +137,17 @@ impl Device {
         self.context.bind_to_thread().map_err(|error| self.failed(error))
     }
 
-    /// Code of the kernel's file for this device: from the cache, else compiled and cached.
-    fn code(&mut self, kernel: &Kernel, storage: Storage) -> Result<Vec<u8>, NvrtcError> {
+    /// What the cache calls the code of the kernel's file for this device.
+    fn code_name(&self, kernel: &Kernel, storage: Storage) -> String {
         let arch = self.arch();
         let options: Vec<&str> =
             OPTIONS.iter().copied().chain(storage.define()).chain([arch.as_str()]).collect();
-        let name = format!("{}-{arch}.cubin", kernel.source.digest(&options));
-        if let Some(code) = cache::load(&name) {
-            return Ok(code);
-        }
+        format!("{}-{arch}.cubin", kernel.source.digest(&options))
+    }
+
+    /// Compiles the kernel's file for this device, and caches the code.
+    fn compile(&mut self, kernel: &Kernel, storage: Storage) -> Result<Vec<u8>, NvrtcError> {
+        let (arch, name) = (self.arch(), self.code_name(kernel, storage));
         let nvrtc = match self.nvrtc {
             Some(nvrtc) => nvrtc,
             None => *self.nvrtc.insert(Nvrtc::load()?),
@@ -176,14 +178,35 @@ impl Device {
         if let Some(module) = self.modules.get(&(kernel.source.file, storage)) {
             return Ok(Arc::clone(module));
         }
-        let (backend, entry) = (self.name(), kernel.entry.to_owned());
-        let code = self.code(kernel, storage);
-        let code =
-            code.map_err(|e| BackendError::Kernel { backend, kernel: entry, message: e.to_string() })?;
-        let module = self.context.load_module(Ptx::from_binary(code)).map_err(|error| self.failed(error))?;
+        let cached = cache::load(&self.code_name(kernel, storage));
+        let known = cached.map(|code| self.context.load_module(Ptx::from_binary(code)));
+        let module = match known {
+            Some(Err(error)) if !is_about_code(error) => return Err(self.failed(error)),
+            Some(Ok(module)) => module,
+            // Code that the driver does not take is another driver's.
+            Some(Err(_)) | None => {
+                let (backend, entry) = (self.name(), kernel.entry.to_owned());
+                let code = self.compile(kernel, storage);
+                let code = code
+                    .map_err(|e| BackendError::Kernel { backend, kernel: entry, message: e.to_string() })?;
+                self.context.load_module(Ptx::from_binary(code)).map_err(|error| self.failed(error))?
+            }
+        };
         self.modules.insert((kernel.source.file, storage), Arc::clone(&module));
         Ok(module)
     }
+}
+
+/// Whether the driver says that it was given the wrong code, and not that something else is wrong.
+fn is_about_code(error: DriverError) -> bool {
+    use sys::CUresult as C;
+    matches!(
+        error.0,
+        C::CUDA_ERROR_INVALID_IMAGE
+            | C::CUDA_ERROR_NO_BINARY_FOR_GPU
+            | C::CUDA_ERROR_INVALID_SOURCE
+            | C::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+    )
 }
 
 impl Driver for Device {
@@ -347,6 +370,8 @@ impl Driver for Device {
     }
 
     fn seconds(&mut self, from: &CudaEvent, to: &CudaEvent) -> Result<f64, BackendError> {
-        from.elapsed_ms(to).map(|ms| f64::from(ms) / 1e3).map_err(|error| self.failed(error))
+        let waited = from.synchronize().and_then(|()| to.synchronize());
+        let elapsed = waited.and_then(|()| milliseconds(from.cu_event(), to.cu_event()));
+        elapsed.map(|ms| f64::from(ms) / 1e3).map_err(|error| self.failed(error))
     }
 }
