@@ -116,6 +116,11 @@ impl Device {
             | C::CUDA_ERROR_LAUNCH_TIMEOUT
             | C::CUDA_ERROR_ASSERT
             | C::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | C::CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | C::CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | C::CUDA_ERROR_INVALID_PC
+            | C::CUDA_ERROR_CONTAINED
+            | C::CUDA_ERROR_NVLINK_UNCORRECTABLE
             | C::CUDA_ERROR_ECC_UNCORRECTABLE
             | C::CUDA_ERROR_DEVICE_UNAVAILABLE
             | C::CUDA_ERROR_CONTEXT_IS_DESTROYED => BackendError::Lost { backend, reason },
@@ -187,8 +192,11 @@ impl Device {
             Some(Err(_)) | None => {
                 let (backend, entry) = (self.name(), kernel.entry.to_owned());
                 let code = self.compile(kernel, storage);
-                let code = code
-                    .map_err(|e| BackendError::Kernel { backend, kernel: entry, message: e.to_string() })?;
+                let code = code.map_err(|e| BackendError::Kernel {
+                    backend,
+                    kernel: entry,
+                    message: e.to_string(),
+                })?;
                 self.context.load_module(Ptx::from_binary(code)).map_err(|error| self.failed(error))?
             }
         };

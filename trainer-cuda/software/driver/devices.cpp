@@ -93,6 +93,7 @@ EXPORTED CUresult cuDeviceTotalMem_v2(size_t* bytes, CUdevice device) {
 
 EXPORTED CUresult cuDevicePrimaryCtxRetain(CUcontext* handle, CUdevice device) {
     return on_device(device, [&](Context& context) {
+        if (context.lost != CUDA_SUCCESS) return context.lost;
         context.device = device;
         context.standard.context = &context;
         context.users++;
@@ -112,7 +113,6 @@ EXPORTED CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
         context.streams.clear();
         context.events.clear();
         context.standard.queue.clear();
-        context.lost = CUDA_SUCCESS;
         release_memory(device);
         return CUDA_SUCCESS;
     });

@@ -46,6 +46,7 @@ EXPORTED CUresult cuGraphInstantiateWithFlags(CUgraphExec* made, CUgraph graph, 
 EXPORTED CUresult cuGraphLaunch(CUgraphExec graph, CUstream handle) {
     return on_stream(handle, [&](Stream& stream) {
         if (!graph) return CUDA_ERROR_INVALID_VALUE;
+        counts.graphs++;
         for (const Work& work : graph->work) {
             if (const CUresult error = enqueue(stream, work)) return error;
         }

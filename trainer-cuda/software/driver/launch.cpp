@@ -19,6 +19,12 @@ bool is_backwards() {
     return order && std::strcmp(order, "backwards") == 0;
 }
 
+// The number of the kernel that is to fail, to see what a program does then; 0 for none.
+unsigned long long fails_at() {
+    static const size_t number = variable("GOLF_SOFTWARE_CUDA_FAIL_AT", 0);
+    return number;
+}
+
 // A call of a kernel, with copies of its arguments.
 struct Launch {
     const golf::Entry* entry;
@@ -55,6 +61,10 @@ struct Launch {
         if (const CUresult error = check_pointers()) return error;
         std::vector<void*> places;
         for (const auto& argument : arguments) places.push_back(const_cast<char*>(argument.data()));
+        if (++counts.kernels == fails_at()) {
+            complain("kernel `%s` fails, as it was told to", entry->name);
+            return CUDA_ERROR_ILLEGAL_ADDRESS;
+        }
         if (const char* failure = entry->launch(blocks, threads, is_backwards(), places.data())) {
             complain("kernel `%s`: %s", entry->name, failure);
             return CUDA_ERROR_LAUNCH_FAILED;

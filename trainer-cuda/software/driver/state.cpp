@@ -9,6 +9,7 @@
 
 namespace software {
 
+Counts counts;
 std::mutex lock;
 bool initialized = false;
 thread_local Context* current = nullptr;
@@ -16,7 +17,7 @@ thread_local Context* current = nullptr;
 // Work that waits in a stream is run at the latest when there is so much of it.
 constexpr size_t LONGEST_QUEUE = 256;
 
-static size_t variable(const char* name, size_t otherwise) {
+size_t variable(const char* name, size_t otherwise) {
     const char* text = std::getenv(name);
     return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
@@ -104,6 +105,12 @@ CUresult refuse_in_capture(Context& context) {
         result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     }
     return result;
+}
+
+// When the program ends; a library that was only looked at has nothing to say.
+__attribute__((destructor)) static void say_counts() {
+    if (!initialized || !std::getenv("GOLF_SOFTWARE_CUDA_COUNTS")) return;
+    complain("%llu kernels, %llu functions, %llu graphs", counts.kernels, counts.functions, counts.graphs);
 }
 
 }  // namespace software

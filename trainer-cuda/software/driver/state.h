@@ -2,7 +2,7 @@
 //
 // Work runs late: when a call has to wait for it, not when it is queued. So what a program changes too early, or reads
 // without waiting, shows as a wrong result, as it might on a GPU; and an error of a kernel comes back from a later call.
-// From then on the context is lost, and every call returns that error. One lock holds for all of it.
+// From then on the device is lost to the process, and every call returns that error. One lock holds for all of it.
 
 #pragma once
 
@@ -60,15 +60,24 @@ struct Event {
 struct Context {
     int device = 0;
     unsigned users = 0;
-    CUresult lost = CUDA_SUCCESS;  // what destroyed it
+    CUresult lost = CUDA_SUCCESS;  // what destroyed it, for good
     Stream standard;               // the null stream
     std::set<Stream*> streams;
     std::set<Event*> events;
 };
 
+// What was done so far. With `GOLF_SOFTWARE_CUDA_COUNTS` the driver says so when the program ends.
+struct Counts {
+    unsigned long long kernels, functions, graphs;  // run; called; launched
+};
+
+extern Counts counts;
 extern std::mutex lock;
 extern bool initialized;
 extern thread_local Context* current;
+
+// A number from the environment.
+size_t variable(const char* name, size_t otherwise);
 
 // Number of devices, and bytes that each of them has, as the environment says.
 int device_count();

@@ -80,6 +80,7 @@ EXPORTED CUresult cuStreamSynchronize(CUstream handle) {
 EXPORTED CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* data) {
     return on_stream(handle, [&](Stream& stream) {
         return enqueue(stream, [=] {
+            counts.functions++;
             function(data);
             return CUDA_SUCCESS;
         });
