@@ -63,14 +63,22 @@ void complain(const char* format, ...) {
     std::fprintf(stderr, "software CUDA: %s\n", text);
 }
 
+static void run_next(Stream& stream) {
+    const Work work = std::move(stream.queue.front());
+    stream.queue.pop_front();
+    const CUresult result = work();
+    if (result != CUDA_SUCCESS) stream.context->lost = result;
+}
+
 CUresult run(Stream& stream) {
-    Context& context = *stream.context;
-    while (!stream.queue.empty() && context.lost == CUDA_SUCCESS) {
-        const Work work = std::move(stream.queue.front());
-        stream.queue.pop_front();
-        context.lost = work();
-    }
-    return context.lost;
+    while (!stream.queue.empty() && stream.context->lost == CUDA_SUCCESS) run_next(stream);
+    return stream.context->lost;
+}
+
+CUresult run_until(const Moment& moment) {
+    Stream& stream = *moment.stream;
+    while (!moment.happened && !stream.queue.empty() && stream.context->lost == CUDA_SUCCESS) run_next(stream);
+    return stream.context->lost;
 }
 
 CUresult run(Context& context) {

@@ -93,6 +93,9 @@ void complain(const char* format, ...) __attribute__((format(printf, 1, 2)));
 CUresult run(Stream& stream);
 CUresult run(Context& context);
 
+// Runs what is before a moment.
+CUresult run_until(const Moment& moment);
+
 // Queues work, or captures it.
 CUresult enqueue(Stream& stream, Work work);
 

@@ -17,7 +17,7 @@ CUresult on_event(CUevent event, const std::function<CUresult(Context&)>& call) 
 CUresult wait(const Event& event) {
     if (!event.moment || event.moment->happened) return CUDA_SUCCESS;
     if (event.moment->captured) return CUDA_ERROR_CAPTURED_EVENT;
-    return run(*event.moment->stream);
+    return run_until(*event.moment);
 }
 
 CUresult record(Event& event, Stream& stream) {
@@ -73,6 +73,20 @@ EXPORTED CUresult cuStreamSynchronize(CUstream handle) {
         }
         if (const CUresult error = run(stream)) return error;
         return stream.context->lost = check_all_guards(stream.context->device);
+    });
+}
+
+// What the stream does from now on is done after what is before the event now.
+EXPORTED CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned) {
+    return on_stream(handle, [&](Stream& stream) {
+        if (!stream.context->events.count(event)) return CUDA_ERROR_INVALID_HANDLE;
+        const std::shared_ptr<Moment> moment = event->moment;
+        if (!moment || moment->happened) return CUDA_SUCCESS;
+        if (stream.capture != Capture::none || moment->captured) {
+            complain("captures of more than one stream are not emulated");
+            return CUDA_ERROR_NOT_SUPPORTED;
+        }
+        return enqueue(stream, [=] { return moment->happened ? CUDA_SUCCESS : run_until(*moment); });
     });
 }
 
