@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the software CUDA device into a folder: the driver (driver/libcuda.so.1), the compiler (toolkit/libnvrtc.so.13) and
-# the library of products (products/libcublasLt.so.13). Does nothing where the folder holds what these sources make.
+# Builds the software CUDA device into a folder: the driver (driver/libcuda.so), the compiler (toolkit/libnvrtc.so) and the
+# library of products (products/libcublasLt.so). Does nothing where the folder holds what these sources make.
 #
 #   trainer-cuda/software/build.sh OUT_DIR
 #
@@ -32,13 +32,14 @@ for text in $emulation/emulate.h $emulation/mma.cuh compiler/module.h; do
     { printf 'R"golf('; cat "$text"; printf ')golf"'; } >"$work/texts/$(basename "$text").text"
 done
 
+# Names without a version are those that a program asks for first: no library of NVIDIA's is found before these.
 flags=(-std=c++17 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden -pthread "-DGOLF_STAMP=\"$stamp\"")
-"$compiler" "${flags[@]}" -Wl,-soname,libcuda.so.1 -o "$work/driver/libcuda.so.1" driver/*.cpp -ldl &
-"$compiler" "${flags[@]}" '-DGOLF_OPTIMIZATION="-O1"' -I "$work/texts" -Wl,-soname,libnvrtc.so.13 \
-    -o "$work/toolkit/libnvrtc.so.13" compiler/*.cpp &
+"$compiler" "${flags[@]}" -Wl,-soname,libcuda.so -o "$work/driver/libcuda.so" driver/*.cpp -ldl &
+"$compiler" "${flags[@]}" '-DGOLF_OPTIMIZATION="-O1"' -I "$work/texts" -Wl,-soname,libnvrtc.so \
+    -o "$work/toolkit/libnvrtc.so" compiler/*.cpp &
 for job in $(jobs -p); do wait "$job"; done
-"$compiler" "${flags[@]}" -O3 -Wl,-soname,libcublasLt.so.13 -o "$work/products/libcublasLt.so.13" products/*.cpp \
-    -L "$work/driver" -l:libcuda.so.1
+"$compiler" "${flags[@]}" -O3 -Wl,-soname,libcublasLt.so -o "$work/products/libcublasLt.so" products/*.cpp \
+    -L "$work/driver" -l:libcuda.so
 
 rm -rf "$out/driver" "$out/toolkit" "$out/products" "$out/cache" "$out/stamp"
 mv "$work/driver" "$work/toolkit" "$work/products" "$out/"
