@@ -3,10 +3,10 @@
 //! The compiler needs no GPU, so a folder for the machines that have one may come from any machine. What is in the folder
 //! stays as it is: a name says what a file holds ([`crate::code`]).
 
+use crate::cache;
 use crate::code::{Unit, units};
 use crate::kernel::Kernel;
 use crate::nvrtc::{Nvrtc, NvrtcError, Usage};
-use golf_core::durable;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -41,7 +41,7 @@ pub struct Code {
     pub arch: String,
     /// Name of the file.
     pub name: String,
-    /// Its size.
+    /// The file's size.
     pub bytes: u64,
     /// How it was made; `None` where it was there.
     pub made: Option<Made>,
@@ -94,9 +94,9 @@ impl Code {
         let seconds = start.elapsed().as_secs_f64();
         let usages = self.kernels.iter().map(|kernel| compilation.usage(kernel.entry)).collect();
         let path = folder.join(&self.name);
-        let written = durable::replace(&path, &compilation.code);
-        written.map_err(|source| AheadError::Write { path, source })?;
-        self.bytes = compilation.code.len() as u64;
+        let written = cache::store_in(folder, &self.name, &compilation.code);
+        let bytes = written.and_then(|()| Ok(fs::metadata(&path)?.len()));
+        self.bytes = bytes.map_err(|source| AheadError::Write { path, source })?;
         self.made = Some(Made { seconds, usages });
         Ok(())
     }

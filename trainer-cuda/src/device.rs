@@ -5,7 +5,7 @@
 use crate::cache;
 use crate::code::{CodeError, Unit};
 use crate::cublaslt::{Addresses, CublasLt, Product};
-use crate::devices::{DeviceError, DeviceInfo, closed, context, info, reason, start};
+use crate::devices::{DeviceError, DeviceInfo, closed, context, info, milliseconds, reason, start};
 use crate::driver::Driver;
 use crate::footprint::WORKSPACE;
 use crate::gemm::Gemm;
@@ -90,7 +90,7 @@ impl Device {
             return Err(DeviceError::NoSuchDevice { index, count });
         }
         let context = context(index)?;
-        let made = info(&context).and_then(|info| Ok((info, context.new_stream()?, context.mem_get_info()?)));
+        let made = info(index).and_then(|info| Ok((info, context.new_stream()?, context.mem_get_info()?)));
         let (info, stream, (free, _)) = made.map_err(|error| closed(index, &error))?;
         let staging = Staging::new(Arc::clone(&context));
         Ok(Self {
@@ -122,6 +122,11 @@ impl Device {
             | C::CUDA_ERROR_LAUNCH_TIMEOUT
             | C::CUDA_ERROR_ASSERT
             | C::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | C::CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | C::CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | C::CUDA_ERROR_INVALID_PC
+            | C::CUDA_ERROR_CONTAINED
+            | C::CUDA_ERROR_NVLINK_UNCORRECTABLE
             | C::CUDA_ERROR_ECC_UNCORRECTABLE
             | C::CUDA_ERROR_DEVICE_UNAVAILABLE
             | C::CUDA_ERROR_CONTEXT_IS_DESTROYED => BackendError::Lost { backend, reason },
@@ -153,17 +158,14 @@ impl Device {
         self.context.bind_to_thread().map_err(|error| self.failed(error))
     }
 
-    /// Code of the kernel's file for this device: made before, else compiled and cached. What is there needs no compiler.
-    fn code(&mut self, kernel: &Kernel, storage: Storage) -> Result<Vec<u8>, CodeError> {
-        let (arch, unit) = (self.info.arch(), Unit { source: kernel.source, storage });
-        if let Some(code) = unit.load(&arch) {
-            return Ok(code);
-        }
+    /// Compiles `unit` for this device, and caches the code.
+    fn compile(&mut self, unit: Unit) -> Result<Vec<u8>, CodeError> {
+        let arch = self.info.arch();
         let nvrtc = match self.nvrtc {
             Some(nvrtc) => nvrtc,
             None => *self.nvrtc.insert(Nvrtc::load().map_err(|error| unit.absent(&arch, error))?),
         };
-        let code = nvrtc.compile(kernel.source, &arch, storage)?.code;
+        let code = nvrtc.compile(unit.source, &arch, unit.storage)?.code;
         // A cache that cannot be written costs the next start its time.
         let _ = cache::store(&unit.file_name(&arch), &code);
         Ok(code)
@@ -189,14 +191,39 @@ impl Device {
         if let Some(module) = self.modules.get(&(kernel.source.file, storage)) {
             return Ok(Arc::clone(module));
         }
-        let (backend, entry) = (self.name(), kernel.entry.to_owned());
-        let code = self.code(kernel, storage);
-        let code =
-            code.map_err(|e| BackendError::Kernel { backend, kernel: entry, message: e.to_string() })?;
-        let module = self.context.load_module(Ptx::from_binary(code)).map_err(|error| self.failed(error))?;
+        let unit = Unit { source: kernel.source, storage };
+        let made = unit.load(&self.info.arch());
+        let known = made.map(|code| self.context.load_module(Ptx::from_binary(code)));
+        let module = match known {
+            Some(Err(error)) if !is_about_code(error) => return Err(self.failed(error)),
+            Some(Ok(module)) => module,
+            // Code that the driver does not take is another driver's.
+            Some(Err(_)) | None => {
+                let (backend, entry) = (self.name(), kernel.entry.to_owned());
+                let code = self.compile(unit);
+                let code = code.map_err(|e| BackendError::Kernel {
+                    backend,
+                    kernel: entry,
+                    message: e.to_string(),
+                })?;
+                self.context.load_module(Ptx::from_binary(code)).map_err(|error| self.failed(error))?
+            }
+        };
         self.modules.insert((kernel.source.file, storage), Arc::clone(&module));
         Ok(module)
     }
+}
+
+/// Whether the driver says that it was given the wrong code, and not that something else is wrong.
+fn is_about_code(error: DriverError) -> bool {
+    use sys::CUresult as C;
+    matches!(
+        error.0,
+        C::CUDA_ERROR_INVALID_IMAGE
+            | C::CUDA_ERROR_NO_BINARY_FOR_GPU
+            | C::CUDA_ERROR_INVALID_SOURCE
+            | C::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+    )
 }
 
 impl Driver for Device {
@@ -360,6 +387,8 @@ impl Driver for Device {
     }
 
     fn seconds(&mut self, from: &CudaEvent, to: &CudaEvent) -> Result<f64, BackendError> {
-        from.elapsed_ms(to).map(|ms| f64::from(ms) / 1e3).map_err(|error| self.failed(error))
+        let waited = from.synchronize().and_then(|()| to.synchronize());
+        let elapsed = waited.and_then(|()| milliseconds(from.cu_event(), to.cu_event()));
+        elapsed.map(|ms| f64::from(ms) / 1e3).map_err(|error| self.failed(error))
     }
 }

@@ -62,7 +62,7 @@ pub fn devices() -> Result<((i32, i32), Vec<DeviceInfo>), DeviceError> {
     let mut version = 0;
     // SAFETY: the driver has started, and the pointer is to a live integer.
     unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(|error| refused(&error))?;
-    let infos = (0..count).map(|index| info(&*context(index)?).map_err(|error| closed(index, &error)));
+    let infos = (0..count).map(|index| info(index).map_err(|error| closed(index, &error)));
     Ok(((version / 1000, version % 1000 / 10), infos.collect::<Result<_, DeviceError>>()?))
 }
 
@@ -89,9 +89,34 @@ pub(crate) fn context(index: usize) -> Result<Arc<CudaContext>, DeviceError> {
     CudaContext::new(index).map_err(|error| closed(index, &error))
 }
 
-pub(crate) fn info(context: &CudaContext) -> Result<DeviceInfo, DriverError> {
-    let (name, compute) = (context.name()?, context.compute_capability()?);
-    Ok(DeviceInfo { name, compute, memory: context.total_mem()? as u64 })
+/// Asked of the driver without opening the device: a context takes memory, and a busy device may have none.
+pub(crate) fn info(index: usize) -> Result<DeviceInfo, DriverError> {
+    use sys::CUdevice_attribute as Attribute;
+    let device = result::device::get(index as i32)?;
+    // SAFETY: the driver gave the device.
+    let attribute = |which| unsafe { result::device::get_attribute(device, which) };
+    let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    // SAFETY: as above.
+    let memory = unsafe { result::device::total_mem(device) }? as u64;
+    Ok(DeviceInfo { name: result::device::get_name(device)?, compute: (major, minor), memory })
+}
+
+/// Milliseconds between two events that have happened. Drivers before 12.8 have the older form of the call alone, and the
+/// bindings, which know the newer one alone, would panic there.
+pub(crate) fn milliseconds(from: sys::CUevent, to: sys::CUevent) -> Result<f32, DriverError> {
+    type Elapsed = unsafe extern "C" fn(*mut f32, sys::CUevent, sys::CUevent) -> sys::CUresult;
+    // SAFETY: an event exists, so the library is loaded; both names are of functions of this type.
+    let elapsed = unsafe {
+        let library = sys::culib();
+        let newer = library.get::<Elapsed>(b"cuEventElapsedTime_v2");
+        newer.or_else(|_| library.get::<Elapsed>(b"cuEventElapsedTime"))
+    };
+    let elapsed = elapsed.map_err(|_| DriverError(sys::CUresult::CUDA_ERROR_NOT_FOUND))?;
+    let mut milliseconds = 0.0;
+    // SAFETY: the events are live, as the pointer is.
+    unsafe { elapsed(&mut milliseconds, from, to) }.result()?;
+    Ok(milliseconds)
 }
 
 /// What the driver calls an error, and what it says of it.

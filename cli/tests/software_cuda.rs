@@ -1,0 +1,301 @@
+//! The programs on NVIDIA's interfaces, without a GPU: `trainer-cuda/software` has a driver, a compiler and a library of products
+//! in their places, so all code of the CUDA backend runs but the GPU's own.
+//!
+//! The software driver runs work late and checks what a GPU would not: pointers, what lies beside an allocation, what may be
+//! done during a capture. It says nothing of speed, nor of what NVIDIA's own code does.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+
+// What this file does not use of it, others do.
+#[allow(dead_code)]
+mod site;
+mod small;
+
+use golf_core::digest::sha256_hex;
+use serde_json::Value;
+use site::{ARTIFACT, Site, shard, stderr, tokens};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// The project's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The folder of the libraries, built once; `None` without a C++ compiler. What they compile stays for the next run, and is
+/// compiled here, so that tests do not compile the same beside each other.
+fn device() -> Option<&'static Path> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("software-cuda");
+        let output =
+            Command::new(root().join("trainer-cuda/software/build.sh")).arg(&folder).output().unwrap();
+        match output.status.code() {
+            Some(0) => {
+                let training = Training::new(&folder);
+                std::thread::scope(|scope| {
+                    for precision in ["f32", "bf16"] {
+                        let more = ["--precision", precision, "--iterations", "1"];
+                        let mut command = training.command(precision, &more);
+                        scope.spawn(move || succeeded(&mut command));
+                    }
+                });
+                Some(folder)
+            }
+            Some(3) => None,
+            _ => panic!("{}", stderr(&output)),
+        }
+    };
+    let built = BUILT.get_or_init(build).as_deref();
+    if built.is_none() {
+        println!("SKIPPED: no C++ compiler for the software CUDA device");
+    }
+    built
+}
+
+/// A command on the software device.
+fn on_device(
+    device: &Path,
+    program: &str,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Command {
+    let mut command = Command::new(root().join("trainer-cuda/software/run.sh"));
+    command.arg(program).args(arguments).stdin(Stdio::null());
+    command.env("GOLF_SOFTWARE_CUDA", device).env("GOLF_SOFTWARE_CUDA_COUNTS", "yes");
+    command.env_remove("CUDA_VISIBLE_DEVICES");
+    command
+}
+
+fn succeeded(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    output
+}
+
+/// A training of the smallest model.
+struct Training<'a> {
+    device: &'a Path,
+    site: Site,
+}
+
+impl Training<'_> {
+    fn new(device: &Path) -> Training<'_> {
+        Training { device, site: Site::new() }
+    }
+
+    fn command(&self, out: &str, more: &[&str]) -> Command {
+        let on = ["--device", "cuda", "--checkpoint-every", "never", "--resume", "off", "--iterations", "4"];
+        let arguments = self.site.arguments(out, &[&on[..], more].concat());
+        on_device(self.device, env!("CARGO_BIN_EXE_golf-train"), arguments)
+    }
+
+    fn artifact(&self, out: &str) -> Vec<u8> {
+        fs::read(self.site.path(out).join(ARTIFACT)).unwrap()
+    }
+
+    /// Runs to the end; the artifact and what was said.
+    fn finish(&self, out: &str, more: &[&str]) -> (Vec<u8>, String) {
+        let said = stderr(&succeeded(&mut self.command(out, more)));
+        (self.artifact(out), said)
+    }
+}
+
+/// How many kernels, functions of the library and graphs the driver counted.
+fn counts(said: &str) -> [u64; 3] {
+    let line = said.lines().find(|line| line.ends_with(" graphs")).unwrap_or_else(|| panic!("{said}"));
+    let numbers: Vec<u64> =
+        line.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    numbers.try_into().unwrap_or_else(|_| panic!("{line}"))
+}
+
+#[test]
+fn doctor_lists_the_device_and_its_libraries() {
+    let Some(device) = device() else { return };
+    let output = succeeded(&mut on_device(device, env!("CARGO_BIN_EXE_golf"), ["doctor", "--json"]));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = report["devices"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["device"] == "cuda:0").expect("the device");
+    assert_eq!(
+        (row["name"].as_str(), row["compute"].as_str()),
+        (Some("golf software CUDA device"), Some("9.0"))
+    );
+    assert_eq!(row["memory_bytes"].as_u64(), Some(8 << 30));
+    for part in ["driver", "nvrtc", "cublaslt"] {
+        assert_eq!(report["cuda"][part]["version"], "13.0", "{part}");
+    }
+    let mut command = on_device(device, env!("CARGO_BIN_EXE_golf"), ["doctor", "--json"]);
+    command.env("GOLF_SOFTWARE_CUDA_DEVICES", "0").env("GOLF_SOFTWARE_CUDA_PRODUCTS", "no");
+    let report: Value = serde_json::from_slice(&succeeded(&mut command).stdout).unwrap();
+    for part in ["driver", "cublaslt", "nccl"] {
+        assert!(report["cuda"][part]["problem"].is_string(), "{part}");
+    }
+}
+
+#[test]
+fn fixtures_of_the_independent_implementation_are_met() {
+    let Some(device) = device() else { return };
+    let goldens = root().join("tests/goldens").display().to_string();
+    let arguments = ["selftest", "--golden", &goldens, "--device", "cuda"];
+    let output = succeeded(&mut on_device(device, env!("CARGO_BIN_EXE_golf"), arguments));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("ok: 4 cases") && text.contains(" 0 missed"), "{text}");
+}
+
+#[test]
+fn one_training_another_and_a_resumed_one_end_in_the_same_bytes() {
+    let Some(device) = device() else { return };
+    for precision in ["f32", "bf16"] {
+        let training = Training::new(device);
+        let run =
+            |out: &str, more: &[&str]| training.finish(out, &[&["--precision", precision], more].concat());
+        let (expected, said) = run("a", &["--checkpoint-every", "2", "--set", "checkpoint_keep=9"]);
+        let [kernels, functions, graphs] = counts(&said);
+        assert!(kernels > 1000 && graphs > 10, "{said}");
+        // Products that agree with our own kernels' are the library's, and none of them is refused.
+        assert_eq!(functions > 100, precision == "bf16", "{said}");
+        assert!(!said.contains("cuBLASLt"), "{said}");
+        assert_eq!(run("b", &[]).0, expected, "{precision}");
+        let checkpoint = training.site.path("a/checkpoint-00000002.safetensors").display().to_string();
+        assert_eq!(run("c", &["--resume", &checkpoint]).0, expected, "{precision}, resumed");
+        let mut backwards = training.command("d", &["--precision", precision]);
+        succeeded(backwards.env("GOLF_SOFTWARE_CUDA_ORDER", "backwards"));
+        assert_eq!(training.artifact("d"), expected, "{precision}, last thread first");
+    }
+}
+
+#[test]
+fn without_the_library_our_own_kernels_form_the_products_and_it_is_said_once() {
+    let Some(device) = device() else { return };
+    let training = Training::new(device);
+    let mut command = training.command("out", &["--precision", "bf16"]);
+    command.env("GOLF_SOFTWARE_CUDA_PRODUCTS", "no");
+    let said = stderr(&succeeded(&mut command));
+    assert_eq!(said.matches("cuBLASLt (`libcublasLt`) is not used").count(), 1, "{said}");
+    assert_eq!(counts(&said)[1], 0, "{said}");
+}
+
+#[test]
+fn a_device_without_memory_left_names_a_micro_batch_and_that_one_fits() {
+    let Some(device) = device() else { return };
+    let training = Training::new(device);
+    let run = |out: &str, rows: &str| {
+        let more = ["--set", "train_batch_tokens=2048", "--set", "grad_accum_steps=1", "--set", rows];
+        let mut command = training.command(out, &[&more[..], &["--iterations", "1"]].concat());
+        command.env("GOLF_SOFTWARE_CUDA_MEMORY", "2000000").output().unwrap()
+    };
+    let refused = run("large", "micro_batch_rows=64");
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("is out of memory: slot ") && said.contains(" of 2.0 MB are free"), "{said}");
+    let advised = said.split("hint: `--set ").nth(1).and_then(|rest| rest.split('`').next()).expect("a hint");
+    assert!(advised.starts_with("micro_batch_rows="), "{said}");
+    let taken = run("advised", advised);
+    assert!(taken.status.success(), "{advised}: {}", stderr(&taken));
+}
+
+#[test]
+fn damaged_code_and_another_drivers_code_in_the_cache_are_compiled_again() {
+    let Some(device) = device() else { return };
+    let training = Training::new(device);
+    let (expected, _) = training.finish("made", &["--iterations", "1"]);
+    let folder = training.site.path("cache/golf/cuda");
+    fs::create_dir_all(&folder).unwrap();
+    let whole: Vec<(PathBuf, Vec<u8>)> = fs::read_dir(device.join("cache/golf/cuda"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (folder.join(path.file_name().unwrap()), fs::read(path).unwrap()))
+        .collect();
+    // What another driver's compiler may have made: it is whole, and this driver does not take it.
+    let foreign = [b"\x7fELF", &[0; 96][..]].concat();
+    let mut damaged = 0;
+    for (i, (path, content)) in whole.iter().enumerate() {
+        let wrong = match i % 8 {
+            0 => content[..content.len() / 2].to_vec(),
+            1 => Vec::new(),
+            2 => [&foreign, sha256_hex(&foreign).as_bytes()].concat(),
+            3 => [&content[..content.len() - 64], sha256_hex(b"other code").as_bytes()].concat(),
+            _ => content.clone(),
+        };
+        damaged += usize::from(wrong != *content);
+        fs::write(path, wrong).unwrap();
+    }
+    let mut command = training.command("again", &["--iterations", "1"]);
+    succeeded(command.env("GOLF_SOFTWARE_CUDA_CACHE", training.site.path("cache")));
+    assert_eq!(training.artifact("again"), expected);
+    // The run uses some of the kernels, and what it made again is what was there.
+    let whole_again = whole.iter().filter(|(path, content)| fs::read(path).unwrap() == *content).count();
+    assert!(whole_again >= whole.len() - damaged + 4, "{whole_again} of {}, {damaged} damaged", whole.len());
+}
+
+#[test]
+fn an_evaluation_has_the_receipt_of_another_and_the_score_of_the_cpu() {
+    let Some(device) = device() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("model.bin"), small::artifact()).unwrap();
+    fs::write(path("text.txt"), small::TEXT.repeat(6)).unwrap();
+    let run = |name: &str, device_name: &str, precision: &str| {
+        let (model, text, receipt) = (path("model.bin"), path("text.txt"), path(name));
+        let fixed = [&model, "--text", &text, "--receipt", &receipt, "--json", "--ttt", "score-first"];
+        let more = ["--ttt-chunk", "100", "--device", device_name, "--precision", precision];
+        let arguments = [&fixed[..], &more[..]].concat();
+        let output = succeeded(&mut on_device(device, env!("CARGO_BIN_EXE_golf-eval"), arguments));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (fs::read_to_string(receipt).unwrap(), report["val_bpb"].as_f64().expect("a score"))
+    };
+    let (_, cpu) = run("cpu.json", "cpu", "f32");
+    for (precision, limit) in [("f32", 1e-5), ("bf16", 1e-2)] {
+        let [first, second] = ["first.json", "second.json"].map(|name| run(name, "cuda", precision));
+        assert_eq!(first, second, "{precision}");
+        assert!((first.1 - cpu).abs() < limit * cpu, "{precision}: {} for {cpu}", first.1);
+    }
+}
+
+#[test]
+fn two_ranks_on_two_devices_sum_through_the_hosts_and_give_the_bytes_of_one() {
+    let Some(device) = device() else { return };
+    let training = Training::new(device);
+    fs::write(training.site.path("data/t_train_000000.bin"), shard(&tokens(1, 3000))).unwrap();
+    let more = ["--set", "train_batch_tokens=128", "--set", "micro_batch_rows=1"];
+    let (expected, _) = training.finish("one", &more);
+    let mut command = training.command("two", &[&more[..], &["--gpus", "2"]].concat());
+    command.env("GOLF_SOFTWARE_CUDA_DEVICES", "2");
+    let said = stderr(&succeeded(&mut command));
+    assert_eq!(said.matches("warning: gradients are summed through the hosts").count(), 1, "{said}");
+    assert_eq!(said.matches(" graphs\n").count(), 2, "both ranks work: {said}");
+    assert_eq!(training.artifact("two"), expected);
+}
+
+#[test]
+fn a_lost_device_ends_a_training_that_goes_on_from_its_checkpoint_and_an_evaluation_with_its_cause() {
+    let Some(device) = device() else { return };
+    let training = Training::new(device);
+    let (expected, said) = training.finish("whole", &[]);
+    let late = (counts(&said)[0] * 3 / 4).to_string();
+    let more = ["--checkpoint-every", "1", "--resume", "auto"];
+    let lost = training.command("lost", &more).env("GOLF_SOFTWARE_CUDA_FAIL_AT", late).output().unwrap();
+    let said = stderr(&lost);
+    assert_eq!(lost.status.code(), Some(1), "{said}");
+    assert!(said.contains("was lost: CUDA_ERROR_ILLEGAL_ADDRESS"), "{said}");
+    assert!(!training.site.checkpoints("lost").is_empty());
+    assert_eq!(training.finish("lost", &more).0, expected);
+
+    let (model, text) = (training.site.path("model.bin"), training.site.path("text.txt"));
+    fs::write(&model, small::artifact()).unwrap();
+    fs::write(&text, small::TEXT.repeat(6)).unwrap();
+    let arguments = [
+        model.as_os_str(),
+        OsStr::new("--text"),
+        text.as_os_str(),
+        OsStr::new("--device"),
+        OsStr::new("cuda"),
+    ];
+    let mut command = on_device(device, env!("CARGO_BIN_EXE_golf-eval"), arguments);
+    let lost = command.env("GOLF_SOFTWARE_CUDA_FAIL_AT", "20").output().unwrap();
+    let said = stderr(&lost);
+    assert_eq!(lost.status.code(), Some(1), "{said}");
+    // A process that lost a GPU does not get it back.
+    assert!(said.contains("CUDA device 0 cannot be opened: CUDA_ERROR_ILLEGAL_ADDRESS"), "{said}");
+}

@@ -1,0 +1,136 @@
+// Two runs of the host's compiler: one expands macros and so shows which kernels there are, the other compiles the text with
+// CUDA's language as C++ before it and a table of its kernels behind it.
+
+#include "compile.h"
+#include "kernels.h"
+#include "process.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace software {
+namespace {
+
+namespace fs = std::filesystem;
+
+// CUDA's language as C++, and what stands in for the header that holds a GPU's instructions: the same texts as in the emulation
+// of `trainer-cuda/src/emulate`, made into strings when this library is built.
+const char* const LANGUAGE =
+#include "emulate.h.text"
+    ;
+const char* const MATRICES =
+#include "mma.cuh.text"
+    ;
+const char* const MODULE =
+#include "module.h.text"
+    ;
+
+// The header that is replaced.
+constexpr char REPLACED[] = "shared/mma.cuh";
+
+// Results are those of IEEE arithmetic in the order written. Only the table is visible to others: what C++ would share
+// between libraries must not be.
+const std::vector<std::string> FLAGS = {
+    "-std=c++17", GOLF_OPTIMIZATION, "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE",
+    "-fvisibility=hidden",
+};
+
+// A folder that goes with its owner.
+struct Folder {
+    fs::path path;
+
+    Folder() {
+        std::string name = (fs::temp_directory_path() / "golf-nvrtc-XXXXXX").string();
+        if (mkdtemp(name.data())) path = name;
+    }
+    ~Folder() {
+        std::error_code ignored;
+        if (!path.empty()) fs::remove_all(path, ignored);
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+};
+
+bool write(const Folder& folder, const std::string& name, const std::string& text) {
+    const fs::path path = folder.path / name;
+    std::error_code failed;
+    fs::create_directories(path.parent_path(), failed);
+    std::ofstream file(path, std::ios::binary);
+    file << text;
+    return file.good();
+}
+
+std::string read(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+// The first compiler that starts: `CXX`, else `c++`, `g++` or `clang++`.
+std::string compiler() {
+    std::vector<std::string> candidates = {"c++", "g++", "clang++"};
+    if (const char* named = std::getenv("CXX")) candidates.insert(candidates.begin(), named);
+    for (const std::string& candidate : candidates) {
+        if (run_command({candidate, "--version"}, "/").started) return candidate;
+    }
+    return "";
+}
+
+// What the driver finds in the library.
+std::string table(const std::vector<Kernel>& kernels, unsigned architecture) {
+    std::stringstream text;
+    text << "\n#include \"module.h\"\n";
+    for (const Kernel& kernel : kernels) text << "GOLF_ENTRY(" << kernel.name << ")\n";
+    text << "static const golf::Entry golf_entries[] = {\n";
+    for (const Kernel& kernel : kernels) text << "    GOLF_ROW(" << kernel.name << ", (" << kernel.most_threads << ")),\n";
+    text << "};\nextern \"C\" __attribute__((visibility(\"default\"))) const golf::Module golf_module = {\"" << GOLF_STAMP << "\", "
+         << architecture << ", golf_entries, " << kernels.size() << "};\n";
+    return text.str();
+}
+
+bool write_all(const Folder& folder, const Text& source, const std::vector<Text>& headers) {
+    bool written = !folder.path.empty() && write(folder, "emulate.h", LANGUAGE) && write(folder, "module.h", MODULE);
+    for (const Text& header : headers) written = written && write(folder, header.name, header.text);
+    return written && write(folder, REPLACED, MATRICES) && write(folder, source.name, source.text);
+}
+
+}  // namespace
+
+Compiled compile(const Text& source, const std::vector<Text>& headers, const Options& options) {
+    Compiled compiled;
+    const Folder folder;
+    if (!write_all(folder, source, headers)) {
+        compiled.log = "error: no folder to write to among temporary files\n";
+        return compiled;
+    }
+    const std::string command = compiler();
+    if (command.empty()) {
+        compiled.log = "error: no C++ compiler: tried `c++`, `g++`, `clang++` and what `CXX` names\n";
+        return compiled;
+    }
+    std::vector<std::string> words = {command, "-I", ".", "-x", "c++"};
+    words.insert(words.end(), options.defines.begin(), options.defines.end());
+    std::vector<std::string> expand = words;
+    expand.insert(expand.end(), {"-E", "-P", source.name});
+    const Ended expanded = run_command(expand, folder.path.string());
+    compiled.log = expanded.errors;
+    if (!expanded.succeeded) return compiled;
+    const std::vector<Kernel> kernels = kernels_of(expanded.output);
+    if (kernels.empty()) {
+        compiled.log += "error: `" + source.name + "` holds no kernel\n";
+        return compiled;
+    }
+    if (!write(folder, source.name, source.text + table(kernels, options.architecture))) return compiled;
+    words.insert(words.end(), FLAGS.begin(), FLAGS.end());
+    words.insert(words.end(), {"-include", "emulate.h", "-o", "made.so", source.name});
+    const Ended made = run_command(words, folder.path.string());
+    compiled.log += made.errors;
+    compiled.code = made.succeeded ? read(folder.path / "made.so") : "";
+    compiled.succeeded = !compiled.code.empty();
+    return compiled;
+}
+
+}  // namespace software

@@ -1,0 +1,56 @@
+// Options of a compilation. What decides about rounding is read and has no effect: the host's arithmetic is IEEE's.
+
+#include "options.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace software {
+namespace {
+
+// Architectures that the compiler of CUDA 13.0 knows.
+const unsigned ARCHITECTURES[] = {75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121};
+
+// Switches, and what they may be.
+const char* const SWITCHES[] = {"--ftz", "--prec-div", "--prec-sqrt", "--fmad"};
+
+bool read_architecture(const std::string& value, Options& options) {
+    for (const char* prefix : {"sm_", "compute_"}) {
+        if (value.rfind(prefix, 0) != 0) continue;
+        const std::string number = value.substr(std::strlen(prefix));
+        for (unsigned known : ARCHITECTURES) {
+            if (number == std::to_string(known)) {
+                options.architecture = known;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool read(const std::string& option, Options& options) {
+    const size_t equals = option.find('=');
+    const std::string name = option.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : option.substr(equals + 1);
+    if (name == "--gpu-architecture" || name == "-arch") return read_architecture(value, options);
+    if (option.rfind("-D", 0) == 0 && option.size() > 2) {
+        options.defines.push_back(option);
+        return true;
+    }
+    const auto is_name = [&](const char* known) { return name == known; };
+    if (std::any_of(std::begin(SWITCHES), std::end(SWITCHES), is_name)) return value == "true" || value == "false";
+    return option == "--std=c++17" || option == "--ptxas-options=--verbose";
+}
+
+}  // namespace
+
+bool read_options(int count, const char* const* given, Options& options, std::string& problem) {
+    for (int i = 0; i < count; i++) {
+        if (read(given[i], options)) continue;
+        problem = std::string("error: invalid option or value: ") + given[i] + "\n";
+        return false;
+    }
+    return true;
+}
+
+}  // namespace software
