@@ -6,6 +6,7 @@
 use crate::gemm::Gemm;
 use crate::kernel::{ELEMENTS, Kernel, Param, Source, Storage};
 use crate::kernels::{narrow, widen};
+use crate::rows::{Row, blocks_of};
 use golf_core::plan::Step;
 use golf_core::tensor::TensorType;
 use std::collections::HashSet;
@@ -69,6 +70,8 @@ pub enum Binding {
     Output(usize),
     /// Scratch buffer by index; lives for the step only.
     Scratch(usize),
+    /// Scratch buffer by index that no other step shares.
+    Partial(usize),
     /// Operand of a library's product in bf16 by index, written by one launch that rounds it.
     Rounded(usize),
     /// Constant table.
@@ -93,27 +96,51 @@ pub struct Launch {
     pub gemm: Option<Gemm>,
     /// What its activations are stored as.
     pub storage: Storage,
+    /// What it is told of each tensor, where its kernel is rowed.
+    pub rows: Vec<Row<Binding>>,
     /// Its pointers in order.
     pub bindings: Vec<Binding>,
     /// Its scalars in order.
     pub params: Vec<Param>,
-    /// Blocks; a launch of none is not made.
+    /// Blocks, of all rows where there are any; a launch of none is not made.
     pub blocks: usize,
+}
+
+/// Whether so many pointers and then these scalars are what `letters` say.
+fn fits(letters: &str, pointers: usize, params: &[Param]) -> bool {
+    let scalars: String = params.iter().map(|param| param.letter()).collect();
+    letters.len() == pointers + params.len() && letters.ends_with(&scalars)
 }
 
 impl Launch {
     /// A launch whose bindings and parameters are those of the kernel's signature; anything else is a bug of a lowering.
     pub fn new(kernel: &'static Kernel, bindings: Vec<Binding>, params: Vec<Param>, blocks: usize) -> Self {
-        let pointers = kernel.pointers().len();
         let scalars: String = params.iter().map(|param| param.letter()).collect();
         assert!(
-            pointers == bindings.len() && kernel.signature[pointers..] == scalars,
+            kernel.pointers().len() == bindings.len() && fits(kernel.shared(), bindings.len(), &params),
             "kernel `{}` takes `{}`, not {} buffers and `{scalars}`",
             kernel.entry,
             kernel.signature,
             bindings.len()
         );
-        Self { kernel, gemm: None, storage: Storage::Full, bindings, params, blocks }
+        Self { kernel, gemm: None, storage: Storage::Full, rows: Vec::new(), bindings, params, blocks }
+    }
+
+    /// A launch of a rowed kernel: `rows`, and what they share.
+    pub fn over(
+        kernel: &'static Kernel,
+        rows: Vec<Row<Binding>>,
+        bindings: Vec<Binding>,
+        params: Vec<Param>,
+    ) -> Self {
+        let fields = kernel.row().expect("rows are of a rowed kernel");
+        for row in &rows {
+            let pointers = row.pointers.len();
+            let fit = kernel.row_pointers().len() == pointers && fits(fields, pointers, &row.scalars);
+            assert!(fit, "a row of kernel `{}` is `{fields}`, not {row:?}", kernel.entry);
+        }
+        let blocks = blocks_of(&rows);
+        Self { rows, ..Self::new(kernel, bindings, params, blocks) }
     }
 
     /// The library's product `gemm` of bf16 operands `a` and `b` into `y`, floats from `offset` on.
@@ -138,6 +165,8 @@ pub struct Lowering<'a> {
     pub scratch: Vec<usize>,
     /// Scratch buffers of activations in bf16.
     half_scratch: Vec<usize>,
+    /// Words of every scratch buffer that no other step shares.
+    pub partials: Vec<usize>,
     /// Words of every rounded operand.
     pub rounded: Vec<usize>,
 }
@@ -153,6 +182,7 @@ impl<'a> Lowering<'a> {
             launches: Vec::new(),
             scratch: Vec::new(),
             half_scratch: Vec::new(),
+            partials: Vec::new(),
             rounded: Vec::new(),
         }
     }
@@ -175,7 +205,7 @@ impl<'a> Lowering<'a> {
             Binding::Input(i) => of(inputs, *i),
             Binding::Output(i) => of(outputs, *i),
             Binding::Scratch(i) => self.half_scratch.contains(i),
-            Binding::Rounded(_) | Binding::Table(_) => false,
+            Binding::Partial(_) | Binding::Rounded(_) | Binding::Table(_) => false,
         }
     }
 
@@ -225,6 +255,12 @@ impl<'a> Lowering<'a> {
         self.scratch(n.div_ceil(2))
     }
 
+    /// A scratch buffer of `words` that no other step shares: what is small, so that launches of several steps can be joined.
+    pub fn partials(&mut self, words: usize) -> Binding {
+        self.partials.push(words);
+        Binding::Partial(self.partials.len() - 1)
+    }
+
     /// A buffer of `words` for an operand in bf16.
     pub fn rounded(&mut self, words: usize) -> Binding {
         self.rounded.push(words);
@@ -245,14 +281,17 @@ impl<'a> Lowering<'a> {
     /// Appends a launch. Where all its activations are in bf16 it is of that form; where some are, or where a kernel that knows
     /// only floats meets one, floats in scratch memory take their place.
     pub fn push(&mut self, mut launch: Launch) {
-        let letters = launch.kernel.pointers().as_bytes();
-        let activations =
-            || letters.iter().zip(&launch.bindings).filter(|(letter, _)| b"ao".contains(letter));
+        let kernel = launch.kernel;
+        let of_rows =
+            launch.rows.iter_mut().flat_map(|row| kernel.row_pointers().bytes().zip(&mut row.pointers));
+        let bound: Vec<(u8, &mut Binding)> =
+            of_rows.chain(kernel.pointers().bytes().zip(&mut launch.bindings)).collect();
+        let activations = || bound.iter().filter(|(letter, _)| b"ao".contains(letter));
         let half = activations().next().is_some() && activations().all(|(_, binding)| self.is_half(binding));
         launch.storage = if half { Storage::Half } else { Storage::Full };
         let mut before: Vec<(Binding, Binding)> = Vec::new();
         let mut after: Vec<(Binding, Binding)> = Vec::new();
-        for (letter, binding) in letters.iter().zip(&mut launch.bindings) {
+        for (letter, binding) in bound {
             let fits = matches!(letter, b'h' | b'H') || half && matches!(letter, b'a' | b'o');
             if fits || !self.is_half(binding) {
                 continue;
@@ -280,6 +319,29 @@ impl<'a> Lowering<'a> {
             let n = self.numel(&half);
             self.launches.push(narrow(floats, half, n));
         }
+    }
+
+    /// Appends a launch over `rows`.
+    pub fn launch_rows(
+        &mut self,
+        kernel: &'static Kernel,
+        rows: Vec<Row<Binding>>,
+        bindings: Vec<Binding>,
+        params: Vec<Param>,
+    ) {
+        self.push(Launch::over(kernel, rows, bindings, params));
+    }
+
+    /// Appends a launch over one tensor of `n` elements, a block per piece; launches of other steps may be joined to it.
+    pub fn launch_pieces(
+        &mut self,
+        kernel: &'static Kernel,
+        tensor: Vec<Binding>,
+        n: usize,
+        bindings: Vec<Binding>,
+        params: Vec<Param>,
+    ) {
+        self.launch_rows(kernel, vec![Row::of_pieces(tensor, n)], bindings, params);
     }
 
     /// Appends an elementwise launch: one thread per element. `n` becomes the first scalar.
@@ -316,5 +378,21 @@ mod tests {
     #[should_panic(expected = "kernel `none` takes `rwuf`, not 2 buffers and `fu`")]
     fn scalars_in_another_order_are_a_bug() {
         launch(vec![0.5.into(), 7usize.into()]);
+    }
+
+    static ROWED: Kernel = Kernel { source: &SOURCE, entry: "rowed", signature: "wu|rf", threads: ELEMENTS };
+
+    #[test]
+    fn a_launch_over_rows_has_the_blocks_of_all() {
+        let rows = [1, 3000].map(|n| Row::of_pieces(vec![Binding::Output(0)], n));
+        let launch = Launch::over(&ROWED, rows.into(), vec![Binding::Input(0)], vec![0.5.into()]);
+        assert_eq!(launch.blocks, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "a row of kernel `rowed` is `wu`")]
+    fn a_row_of_another_kind_is_a_bug() {
+        let row = Row { pointers: vec![Binding::Output(0)], scalars: vec![0.5.into()], blocks: 1 };
+        Launch::over(&ROWED, vec![row], vec![Binding::Input(0)], vec![0.5.into()]);
     }
 }
