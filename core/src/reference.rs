@@ -41,6 +41,7 @@ fn is_product(op: &Op) -> bool {
         op,
         Op::Linear(_)
             | Op::LinearActivation(_)
+            | Op::LinearAdd(_)
             | Op::LinearAddScaled(_)
             | Op::NewtonSchulz(_)
             | Op::Attention(_)

@@ -7,7 +7,7 @@ use golf_core::backend::{Backend, BackendError};
 use golf_core::graph::{Graph, Origin};
 use golf_core::model::ModelConfig;
 use golf_core::model::gpt::Window;
-use golf_core::ops::{Copy, Embed, LinearForm, Op};
+use golf_core::ops::{Copy, Embed, LinearAdd, LinearForm, Op};
 use golf_core::plan::{Plan, PlanOptions};
 use golf_core::tensor::{DType, Tensor, TensorType};
 use std::future::Future;
@@ -108,10 +108,12 @@ pub fn run_in_a_flow(
 /// Which operands come out of a table.
 fn flowing(case: &Case, flow: Flow) -> Vec<bool> {
     let weight = match &case.op {
-        Op::Linear(linear) if linear.form == LinearForm::Tn => None,
-        Op::Linear(_) | Op::LinearActivation(_) | Op::HeadCrossEntropy(_) | Op::HeadCrossEntropyGrad(_) => {
-            Some(1)
-        }
+        Op::Linear(linear) | Op::LinearAdd(LinearAdd { linear }) if linear.form == LinearForm::Tn => None,
+        Op::Linear(_)
+        | Op::LinearActivation(_)
+        | Op::LinearAdd(_)
+        | Op::HeadCrossEntropy(_)
+        | Op::HeadCrossEntropyGrad(_) => Some(1),
         Op::LinearAddScaled(_) => Some(3),
         Op::ResidualMix(_) | Op::ResidualMixGrad(_) => Some(2),
         _ => None,

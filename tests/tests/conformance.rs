@@ -185,6 +185,7 @@ fn gradient_rules_agree_with_central_differences() {
         "rms_norm",
         "row",
         "scale_by",
+        "scale_rows",
         "smear_gate",
         "soft_quant",
         "softcap",

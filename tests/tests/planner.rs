@@ -109,6 +109,19 @@ impl Terms {
                 let product = self.apply(&Linear::NT.into(), &operands[2..], 0);
                 self.apply(&AddScaled.into(), &[operands[0], operands[1], product], 0)
             }
+            // A fused sum names the one that it overwrites first.
+            Op::Add(_) => {
+                let [a, b] = [operands[0].min(operands[1]), operands[0].max(operands[1])];
+                self.id(format!("{op:?}{:?}.{result}", [a, b]))
+            }
+            Op::LinearAdd(fused) => {
+                let product = self.apply(&fused.linear.clone().into(), &operands[..2], 0);
+                self.apply(&Add.into(), &[operands[2], product], 0)
+            }
+            Op::RmsNormGradAdd(fused) => {
+                let grad = self.apply(&fused.grad.clone().into(), &operands[..2], 0);
+                self.apply(&Add.into(), &[operands[2], grad], 0)
+            }
             _ => self.id(format!("{op:?}{operands:?}.{result}")),
         }
     }

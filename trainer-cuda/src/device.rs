@@ -40,6 +40,16 @@ pub struct Device {
     staging: Staging,
 }
 
+/// A queue of work beside a device's own.
+pub(crate) struct Beside(Arc<CudaStream>);
+
+impl Beside {
+    /// The driver's name for it.
+    pub(crate) fn handle(&self) -> sys::CUstream {
+        self.0.cu_stream()
+    }
+}
+
 struct Library {
     cublaslt: CublasLt,
     workspace: Buffer,
@@ -126,9 +136,19 @@ impl Device {
         }
     }
 
-    /// The queue of its work.
-    pub(crate) fn stream(&self) -> sys::CUstream {
-        self.stream.cu_stream()
+    /// A second queue.
+    pub(crate) fn beside(&self) -> Result<Beside, BackendError> {
+        self.context.new_stream().map(Beside).map_err(|error| self.failed(error))
+    }
+
+    /// Lets what is queued on `beside` from now on wait for what was queued on this device.
+    pub(crate) fn fork(&self, beside: &Beside) -> Result<(), BackendError> {
+        beside.0.join(&self.stream).map_err(|error| self.failed(error))
+    }
+
+    /// Lets what is queued on this device from now on wait for what was queued on `beside`.
+    pub(crate) fn join(&self, beside: &Beside) -> Result<(), BackendError> {
+        self.stream.join(&beside.0).map_err(|error| self.failed(error))
     }
 
     /// A failure of the link to other devices.

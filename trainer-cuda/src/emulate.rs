@@ -332,11 +332,11 @@ impl Driver for Emulator {
         }
         y.with(|memory| {
             if gemm.half {
-                let mut y = vec![0.0; n];
-                interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), &mut y);
                 let entries: &mut [half::bf16] = bytemuck::cast_slice_mut(memory);
-                let to = entries[offset..offset + n].iter_mut();
-                return to.zip(y).for_each(|(to, y)| *to = half::bf16::from_f32(y));
+                let to = &mut entries[offset..offset + n];
+                let mut y: Vec<f32> = to.iter().map(|entry| entry.to_f32()).collect();
+                interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), &mut y);
+                return to.iter_mut().zip(y).for_each(|(to, y)| *to = half::bf16::from_f32(y));
             }
             let y: &mut [f32] = bytemuck::cast_slice_mut(&mut memory[offset..offset + n]);
             interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), y);

@@ -1,6 +1,7 @@
 //! A plan on a device: its buffers, and its launches with their functions and arguments, all made once.
 //!
-//! Nothing is allocated during a run, and from its second run on a plan is one call of the device.
+//! Nothing is allocated during a run, and from its second run on a plan is one call of the device, or one per part where
+//! something is to begin in its midst.
 
 use crate::driver::Driver;
 use crate::kernel::{Kernel, Param};
@@ -13,6 +14,7 @@ use golf_core::plan::{Plan, SlotKind};
 use golf_core::tensor::{Data, Tensor, TensorType};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A named buffer that outlives runs.
 pub(crate) struct State<B> {
@@ -63,10 +65,20 @@ pub(crate) struct Executable<D: Driver> {
     saved: Vec<Option<D::Buffer>>,
     /// Bytes that this plan allocated itself: inputs, values, scratch, copies.
     pub bytes: u64,
-    recorded: Recorded<D::Recording>,
+    /// Numbers of steps after which a part ends, where the plan has parts.
+    cuts: Vec<usize>,
+    parts: Vec<Part<D::Recording>>,
 }
 
-/// How a plan runs next.
+/// Launches that run as one call.
+struct Part<R> {
+    launches: Range<usize>,
+    /// Whether results are copied out of states after them.
+    saves: bool,
+    recorded: Recorded<R>,
+}
+
+/// How a part runs next.
 enum Recorded<R> {
     /// For the first time: a driver may still load code.
     First,
@@ -138,7 +150,29 @@ impl<D: Driver> Executable<D> {
             };
             launches.push(Ready { work, buffers, params, step, joined });
         }
-        Ok(Executable { plan, slots, launches, saved, bytes, recorded: Recorded::First })
+        let mut executable =
+            Executable { plan, slots, launches, saved, bytes, cuts: Vec::new(), parts: Vec::new() };
+        executable.cut(&[]);
+        Ok(executable)
+    }
+
+    /// Ends a part after each of these numbers of steps, in order, from now on; recordings of others are dropped.
+    pub fn cut(&mut self, cuts: &[usize]) {
+        if !self.parts.is_empty() && self.cuts == cuts {
+            return;
+        }
+        let steps = self.plan.steps.len();
+        let rest = (cuts.last() != Some(&steps)).then_some(steps);
+        let mut start = 0;
+        let mut saved = false;
+        let part = |end: usize| {
+            let launches = start..self.launches.partition_point(|launch| launch.step < end);
+            start = launches.end;
+            let saves = end == steps && !std::mem::replace(&mut saved, end == steps);
+            Part { launches, saves, recorded: Recorded::First }
+        };
+        self.parts = cuts.iter().copied().chain(rest).map(part).collect();
+        self.cuts = cuts.to_vec();
     }
 
     /// Writes the inputs into their slots.
@@ -150,38 +184,56 @@ impl<D: Driver> Executable<D> {
     /// Launches everything: call by call the first time, afterwards as one recording. Nothing in it changes between runs:
     /// what does (rates, momentum, tokens) is an input, in memory. Where the device does not record, why; every run then is
     /// call by call.
-    pub fn run(&mut self, driver: &mut D) -> Result<Option<BackendError>, BackendError> {
-        if let Recorded::As(recording) = &self.recorded {
+    ///
+    /// After every part, `after` is called with its number.
+    pub fn run(
+        &mut self,
+        driver: &mut D,
+        after: &mut dyn FnMut(&mut D, usize) -> Result<(), BackendError>,
+    ) -> Result<Option<BackendError>, BackendError> {
+        let mut refusal = None;
+        for part in 0..self.parts.len() {
+            refusal = refusal.or(self.run_part(driver, part)?);
+            after(driver, part)?;
+        }
+        Ok(refusal)
+    }
+
+    fn run_part(&mut self, driver: &mut D, part: usize) -> Result<Option<BackendError>, BackendError> {
+        let recorded = &self.parts[part].recorded;
+        if let Recorded::As(recording) = recorded {
             return driver.replay(recording).map(|()| None);
         }
-        let recording = match self.recorded {
-            Recorded::Next => driver.record(&mut |driver| self.launch(driver)),
+        let recording = match recorded {
+            Recorded::Next => driver.record(&mut |driver| self.launch(driver, part)),
             _ => {
-                if matches!(self.recorded, Recorded::First) {
-                    self.recorded = Recorded::Next;
+                self.launch(driver, part)?;
+                if matches!(recorded, Recorded::First) {
+                    self.parts[part].recorded = Recorded::Next;
                 }
-                return self.launch(driver).map(|()| None);
+                return Ok(None);
             }
         };
         match recording {
             Ok(recording) => {
                 driver.replay(&recording)?;
-                self.recorded = Recorded::As(recording);
+                self.parts[part].recorded = Recorded::As(recording);
                 Ok(None)
             }
             Err(reason @ BackendError::Driver { .. }) => {
-                self.recorded = Recorded::Never;
-                self.launch(driver).map(|()| Some(reason))
+                self.parts[part].recorded = Recorded::Never;
+                self.launch(driver, part).map(|()| Some(reason))
             }
             Err(error) => Err(error),
         }
     }
 
-    fn launch(&self, driver: &mut D) -> Result<(), BackendError> {
-        for ready in &self.launches {
+    fn launch(&self, driver: &mut D, part: usize) -> Result<(), BackendError> {
+        let Part { launches, saves, .. } = &self.parts[part];
+        for ready in &self.launches[launches.clone()] {
             ready.launch(driver)?;
         }
-        self.save(driver)
+        if *saves { self.save(driver) } else { Ok(()) }
     }
 
     /// Launches everything call by call; the time of every step. Where the host is slower than the device, a step's time is

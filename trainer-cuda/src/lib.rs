@@ -147,6 +147,23 @@ impl<D: Driver> Cuda<D> {
         executable.trace(&mut self.driver)
     }
 
+    /// Runs a plan; after every part of it, `after` is called with the part's number.
+    fn run(
+        &mut self,
+        executable: ExecutableId,
+        inputs: &[(&str, &Tensor)],
+        after: &mut dyn FnMut(&mut D, usize) -> Result<(), BackendError>,
+    ) -> Result<(), BackendError> {
+        let Cuda { driver, executables, notes, .. } = self;
+        let executable = &mut executables[executable];
+        let inputs = check_inputs(&executable.plan, inputs)?;
+        executable.load(driver, &inputs)?;
+        let refusal = executable.run(driver, after)?;
+        let plan = &executable.plan.name;
+        notes.extend(refusal.map(|reason| format!("plan `{plan}` is launched call by call: {reason}")));
+        Ok(())
+    }
+
     /// The state `name`, made as zeros where there is none.
     fn state(&mut self, name: &str, ty: &TensorType) -> Result<&State<D::Buffer>, BackendError> {
         if !self.states.contains_key(name) {
@@ -197,14 +214,7 @@ impl<D: Driver> Backend for Cuda<D> {
     }
 
     fn submit(&mut self, executable: ExecutableId, inputs: &[(&str, &Tensor)]) -> Result<(), BackendError> {
-        let Cuda { driver, executables, notes, .. } = self;
-        let executable = &mut executables[executable];
-        let inputs = check_inputs(&executable.plan, inputs)?;
-        executable.load(driver, &inputs)?;
-        let refusal = executable.run(driver)?;
-        let plan = &executable.plan.name;
-        notes.extend(refusal.map(|reason| format!("plan `{plan}` is launched call by call: {reason}")));
-        Ok(())
+        self.run(executable, inputs, &mut |_, _| Ok(()))
     }
 
     fn read_output<'a>(

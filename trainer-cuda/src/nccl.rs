@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use crate::Cuda;
-use crate::device::{Buffer, Device};
+use crate::device::{Beside, Buffer, Device};
 use crate::library::{folders, searched};
 use crate::ranks::{Link, Move};
 use golf_core::backend::BackendError;
@@ -112,6 +112,8 @@ pub fn nccl_version() -> Result<(i32, i32), String> {
 pub struct Nccl {
     functions: Functions,
     comm: Comm,
+    /// Where moves are queued, so that the device's own work goes on beside them.
+    beside: Beside,
 }
 
 impl Nccl {
@@ -141,8 +143,12 @@ impl Nccl {
             id = UniqueId(first);
         }
         let joined = join(&functions, cuda, id, [transport.rank(), transport.size()]);
-        let comm = agree(transport, "NCCL's communicator", joined)?;
-        Ok(comm.map(|comm| Nccl { functions, comm }))
+        let joined = joined.and_then(|comm| {
+            let beside = cuda.driver().beside().map_err(|error| error.to_string())?;
+            Ok((comm, beside))
+        });
+        let joined = agree(transport, "NCCL's communicator", joined)?;
+        Ok(joined.map(|(comm, beside)| Nccl { functions, comm, beside }))
     }
 }
 
@@ -180,8 +186,9 @@ fn agree<T>(
 impl Link<Device> for Nccl {
     fn run(&mut self, device: &mut Device, moves: &[(Buffer, usize, Move)]) -> Result<(), BackendError> {
         device.bind()?;
-        let stream: Stream = device.stream().cast();
-        let Self { functions, comm } = self;
+        device.fork(&self.beside)?;
+        let Self { functions, comm, beside } = self;
+        let stream: Stream = beside.handle().cast();
         let queue = || {
             // SAFETY: takes nothing.
             functions.check("ncclGroupStart", unsafe { (functions.start)() })?;
@@ -211,6 +218,10 @@ impl Link<Device> for Nccl {
             functions.check("ncclGroupEnd", unsafe { (functions.end)() })
         };
         queue().map_err(|message| device.link_failed(message))
+    }
+
+    fn join(&mut self, device: &mut Device) -> Result<(), BackendError> {
+        device.join(&self.beside)
     }
 }
 

@@ -168,6 +168,10 @@ fn difference<D: Driver>(driver: &mut D, gemm: &Gemm, product: &D::Product) -> R
     for launch in &launches {
         run(driver, launch, &buffers)?;
     }
+    // What is there already, for sums.
+    if gemm.half {
+        run(driver, &kernels::round(other.clone(), n_y, 0, half.clone()), &buffers)?;
+    }
     let result = if gemm.half { &buffers[7] } else { &buffers[3] };
     driver.multiply(product, [&buffers[4], &buffers[5], result], 0)?;
     if gemm.half {

@@ -4,22 +4,47 @@
 use golf_core::backend::{Backend, BackendError};
 use golf_core::collective::threads::{ThreadTransport, group};
 use golf_core::collective::{Bank, Call, Collective, CollectiveError, HostCollective, Transport};
+use golf_core::data::{TokenStream, shard};
+use golf_core::model::ModelConfig;
 use golf_core::tensor::Tensor;
+use golf_core::train::share::Reduction;
+use golf_core::train::trainer::Trainer;
+use golf_core::train::{Recipe, preset};
 use golf_cuda::{Cuda, DeviceCollective, Driver, Emulator, Link, Memory, Move, Order};
 use pollster::block_on;
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Emulated devices connected by threads.
-struct Threads(ThreadTransport);
+/// When a link does what it was asked for: both ends of what it may do.
+#[derive(Clone, Copy, PartialEq)]
+enum Begins {
+    AtOnce,
+    WhenWaitedFor,
+}
 
-impl Link<Emulator> for Threads {
-    fn run(&mut self, driver: &mut Emulator, moves: &[(Memory, usize, Move)]) -> Result<(), BackendError> {
-        for (buffer, words, what) in moves {
-            let own = driver.read(buffer, *words)?;
+/// Emulated devices connected by threads.
+struct Threads {
+    transport: ThreadTransport,
+    begins: Begins,
+    waiting: Vec<(Memory, usize, Move)>,
+    /// How often it was asked for moves.
+    runs: Rc<Cell<usize>>,
+}
+
+impl Threads {
+    fn new(transport: ThreadTransport, begins: Begins) -> Self {
+        Self { transport, begins, waiting: Vec::new(), runs: Rc::default() }
+    }
+
+    fn finish(&mut self, driver: &mut Emulator) -> Result<(), BackendError> {
+        for (buffer, words, what) in std::mem::take(&mut self.waiting) {
+            let own = driver.read(&buffer, words)?;
             let message = Arc::new(own.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
-            let all =
-                self.0.exchange(Call::step("a move"), vec![message; self.0.size()]).expect("all are here");
+            let all = self.transport.exchange(Call::step("a move"), vec![message; self.transport.size()]);
+            let all = all.expect("all are here");
             let values = |rank: usize| -> Vec<f32> {
                 let word = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("chunks of 4 bytes"));
                 all[rank].chunks_exact(4).map(word).collect()
@@ -28,16 +53,28 @@ impl Link<Emulator> for Threads {
                 (1..all.len())
                     .fold(values(0), |sum, r| sum.iter().zip(values(r)).map(|(a, b)| a + b).collect())
             };
-            let moved = match *what {
+            let moved = match what {
                 Move::Sum => sum(),
-                Move::SumAt(root) if root == self.0.rank() => sum(),
+                Move::SumAt(root) if root == self.transport.rank() => sum(),
                 // What is left elsewhere is unspecified.
-                Move::SumAt(_) => vec![f32::NAN; *words],
+                Move::SumAt(_) => vec![f32::NAN; words],
                 Move::From(root) => values(root),
             };
-            driver.upload(&moved.into_iter().map(f32::to_bits).collect::<Vec<_>>(), buffer)?;
+            driver.upload(&moved.into_iter().map(f32::to_bits).collect::<Vec<_>>(), &buffer)?;
         }
         Ok(())
+    }
+}
+
+impl Link<Emulator> for Threads {
+    fn run(&mut self, driver: &mut Emulator, moves: &[(Memory, usize, Move)]) -> Result<(), BackendError> {
+        self.runs.set(self.runs.get() + 1);
+        self.waiting.extend_from_slice(moves);
+        if self.begins == Begins::AtOnce { self.finish(driver) } else { Ok(()) }
+    }
+
+    fn join(&mut self, driver: &mut Emulator) -> Result<(), BackendError> {
+        self.finish(driver)
     }
 }
 
@@ -93,7 +130,11 @@ fn run(size: usize, on_devices: bool) -> Option<Vec<Vec<Vec<f32>>>> {
         let emulator = Emulator::new(Order::Forwards).map_err(|reason| println!("SKIPPED: {reason}")).ok()?;
         let mut cuda = Cuda::over(emulator);
         let seen = if on_devices {
-            exercised(&mut DeviceCollective::new(&mut cuda, &mut transport, Threads(link)))
+            exercised(&mut DeviceCollective::new(
+                &mut cuda,
+                &mut transport,
+                Threads::new(link, Begins::AtOnce),
+            ))
         } else {
             exercised(&mut HostCollective::new(&mut cuda, &mut transport))
         };
@@ -130,7 +171,7 @@ fn a_rank_at_another_call_is_named_before_anything_is_queued() {
     };
     let mut cuda = Cuda::over(emulator);
     cuda.write_state("a", &Tensor::f32(&[1], vec![1.0])).expect("a new state");
-    let mut collective = DeviceCollective::new(&mut cuda, &mut transport, Threads(link));
+    let mut collective = DeviceCollective::new(&mut cuda, &mut transport, Threads::new(link, Begins::AtOnce));
     let error =
         block_on(collective.all_reduce(Call::step("here"), &states()[..1])).expect_err("rank 1 is elsewhere");
     assert!(
@@ -138,4 +179,74 @@ fn a_rank_at_another_call_is_named_before_anything_is_queued() {
         "{error}"
     );
     lost.join().expect("it only exchanges");
+}
+
+/// States by name, and how often a link was asked for moves.
+type Trained = (Vec<(String, Tensor)>, usize);
+
+/// Every state of rank `end` after three steps of training on emulated devices; over the hosts where there is no link.
+fn trained(
+    (mut transport, link): (ThreadTransport, ThreadTransport),
+    begins: Option<Begins>,
+    folder: &Path,
+) -> Option<Trained> {
+    let emulator = Emulator::new(Order::Forwards).map_err(|reason| println!("SKIPPED: {reason}")).ok()?;
+    let preset = preset("nano", false).expect("a preset");
+    let model = ModelConfig { layers: 3, ..preset.model };
+    // Two micro-batches on each of two ranks.
+    let recipe = Recipe {
+        train_batch_tokens: 256,
+        grad_accum_steps: 4,
+        grad_clip_norm: 0.3,
+        iterations: 3,
+        ..preset.recipe
+    };
+    let mut stream = TokenStream::open(vec![folder.join("t_train_000000.bin")]).expect("a shard");
+    let mut cuda = Cuda::over(emulator).with_poison();
+    let mut runs = Rc::default();
+    let mut collective: Box<dyn Collective> = match begins {
+        None => Box::new(HostCollective::new(&mut cuda, &mut transport)),
+        Some(begins) => {
+            let link = Threads::new(link, begins);
+            runs = Rc::clone(&link.runs);
+            Box::new(DeviceCollective::new(&mut cuda, &mut transport, link).with_group(8192))
+        }
+    };
+    let states = block_on(async {
+        let mut trainer = Trainer::new(collective.as_mut(), &model, &recipe, Reduction::Once).await?;
+        for _ in 0..3 {
+            trainer.step(&mut stream, 0.0).await?;
+        }
+        trainer.gather().await?;
+        trainer.snapshot().await
+    });
+    drop(collective);
+    transport.finish();
+    Some((states.expect("no rank fails"), runs.get()))
+}
+
+#[test]
+fn sums_that_begin_while_gradients_are_made_are_those_made_afterwards() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tokens: Vec<u16> = (0..1100u32).map(|i| ((i * i / 7 + 3 * i) % 64) as u16).collect();
+    shard::write(&folder.path().join("t_train_000000.bin"), &tokens).expect("a shard is written");
+    let run = |begins: Option<Begins>| -> Option<Vec<Trained>> {
+        let patience = Duration::from_secs(60);
+        let ends = group(2, patience).into_iter().zip(group(2, patience));
+        let folder = folder.path();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = ends.map(|end| scope.spawn(move || trained(end, begins, folder))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no rank panics")).collect()
+        })
+    };
+    let Some(hosts) = run(None) else { return };
+    for begins in [Begins::AtOnce, Begins::WhenWaitedFor] {
+        for ((got, runs), (expected, _)) in run(Some(begins)).expect("as before").iter().zip(&hosts) {
+            for ((name, got), (_, expected)) in got.iter().zip(expected) {
+                assert_eq!(got.to_f32(), expected.to_f32(), "{name}");
+            }
+            // Two more a step are the norm's and the weights', and one is the moments'.
+            assert!(*runs > 3 * (3 + 2) + 1, "{runs} calls are not several sums a step");
+        }
+    }
 }

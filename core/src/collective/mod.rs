@@ -24,7 +24,8 @@ pub use host::HostCollective;
 pub use inbox::{Delivery, Event, Inbox, Limits};
 pub use transport::{Message, Transport};
 
-use crate::backend::{Backend, LocalFuture};
+use crate::backend::{Backend, ExecutableId, LocalFuture};
+use crate::tensor::Tensor;
 use std::sync::Arc;
 
 /// Why and how patiently ranks meet.
@@ -97,6 +98,15 @@ impl Bank {
     }
 }
 
+/// States that ranks sum: those of banks onto their owners, the others everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Summed at their owners, as by [`Collective::reduce_scatter`].
+    pub banks: Vec<Bank>,
+    /// Summed everywhere, as by [`Collective::all_reduce`].
+    pub states: Vec<String>,
+}
+
 /// One rank: its backend, and what it does together with the others.
 ///
 /// All ranks make the same calls in the same order with the same names, states and shapes. The futures may resolve as soon
@@ -144,6 +154,24 @@ pub trait Collective {
         call: Call<'a>,
         states: &'a [String],
     ) -> LocalFuture<'a, Result<(), CollectiveError>>;
+
+    /// Queues the plan `executable` and then `sums`. An implementation may begin with a state as soon as the plan has left it
+    /// ([`Plan::settled`]), so that sums run beside the rest of the plan.
+    ///
+    /// [`Plan::settled`]: crate::plan::Plan::settled
+    fn submit_and_sum<'a>(
+        &'a mut self,
+        call: Call<'a>,
+        executable: ExecutableId,
+        inputs: &'a [(&'a str, &'a Tensor)],
+        sums: &'a Sums,
+    ) -> LocalFuture<'a, Result<(), CollectiveError>> {
+        Box::pin(async move {
+            self.backend().submit(executable, inputs)?;
+            self.reduce_scatter(call, &sums.banks).await?;
+            self.all_reduce(call, &sums.states).await
+        })
+    }
 
     /// Tells all ranks that the run is over because of `culprit`: their next call fails with this.
     fn abort(&mut self, culprit: usize, reason: &str);

@@ -12,7 +12,7 @@ use super::params::{Keys, parameters};
 use crate::graph::{Graph, ValueId};
 use crate::ops::{
     Add, AddScaled, ChannelAffine, Embed, FakeQuant, GatedSkip, HashKind, HeadCrossEntropy, LeakyReluSquared,
-    Linear, OpError, ResidualMix, RmsNorm, Row, ScaleBy, SoftQuant, Xsa,
+    Linear, OpError, ResidualMix, RmsNorm, Row, ScaleBy, ScaleRows, SoftQuant, Xsa,
 };
 use crate::quant::fake::FakeQuantRule;
 use crate::tensor::{DType, TensorType};
@@ -82,6 +82,8 @@ pub struct Gpt<'a> {
     shapes: HashMap<String, Vec<usize>>,
     used: HashMap<String, ValueId>,
     uses: Vec<WeightUse>,
+    /// Parameters whose gradients are to be built.
+    trained: &'a [String],
     keys: Keys,
 }
 
@@ -107,7 +109,14 @@ impl<'a> Gpt<'a> {
     fn at(place: Place, graph: &'a mut Graph, config: &'a ModelConfig, weights: &'a Weights) -> Self {
         let shapes = parameters(config).into_iter().map(|p| (p.name, p.shape)).collect();
         let (used, uses) = (HashMap::new(), Vec::new());
-        Self { graph, config, weights, place, shapes, used, uses, keys: Keys::of(config.names) }
+        let keys = Keys::of(config.names);
+        Self { graph, config, weights, place, shapes, used, uses, trained: &[], keys }
+    }
+
+    /// The same for a graph that is to be differentiated towards `parameters`: of equal forms, the one whose gradient moves
+    /// less memory. None unless said.
+    pub fn trained(self, parameters: &'a [String]) -> Self {
+        Self { trained: parameters, ..self }
     }
 
     /// The state that holds a parameter.
@@ -297,15 +306,28 @@ impl<'a> Gpt<'a> {
         }
         let u = self.graph.apply(RmsNorm { scale }, &[x])?;
         let y = self.attention(layer, u, values)?;
-        let gain = self.weight(&at("attn_scale"))?;
-        let x = self.graph.apply(AddScaled, &[x, gain, y])?;
+        let x = self.join(x, y, &at("attn.proj.weight"), &at("attn_scale"))?;
         self.graph.scope(at("mlp"));
         let u = self.graph.apply(RmsNorm { scale }, &[x])?;
-        let y = self.mlp(layer, u)?;
-        let gain = self.weight(&at("mlp_scale"))?;
-        self.graph.apply(AddScaled, &[x, gain, y])
+        let h = self.mlp(layer, u)?;
+        self.join(x, h, &at(&format!("mlp.{}.weight", self.keys.down)), &at("mlp_scale"))
     }
 
+    /// A sublayer's last product joining the residual stream: `x + gain ⊙ (h·wᵀ)`. Where `w` is trained its rows are scaled
+    /// instead: a weight is far smaller than what it makes.
+    fn join(&mut self, x: ValueId, h: ValueId, weight: &str, gain: &str) -> Result<ValueId, OpError> {
+        let gain = self.weight(gain)?;
+        if !self.trained.iter().any(|name| name == weight) {
+            let y = self.linear(h, weight)?;
+            return self.graph.apply(AddScaled, &[x, gain, y]);
+        }
+        let w = self.weight(weight)?;
+        let scaled = self.graph.apply(ScaleRows, &[w, gain])?;
+        let y = self.graph.apply(Linear::NT, &[h, scaled])?;
+        self.graph.apply(Add, &[x, y])
+    }
+
+    /// What goes into the sublayer's last product.
     fn attention(&mut self, layer: usize, u: ValueId, values: Option<ValueId>) -> Result<ValueId, OpError> {
         let config = self.config;
         let (heads, kv_heads) = (config.heads, config.kv_heads);
@@ -327,9 +349,10 @@ impl<'a> Gpt<'a> {
         if layer + config.xsa_last_n >= config.layers {
             y = self.graph.apply(Xsa { heads, kv_heads }, &[y, v])?;
         }
-        self.linear(y, &at("proj.weight"))
+        Ok(y)
     }
 
+    /// What goes into the sublayer's last product.
     fn mlp(&mut self, layer: usize, u: ValueId) -> Result<ValueId, OpError> {
         let at = |leaf: &str| format!("blocks.{layer}.mlp.{leaf}");
         let z = self.linear(u, &at(&format!("{}.weight", self.keys.up)))?;
@@ -339,6 +362,6 @@ impl<'a> Gpt<'a> {
             let (scale, bias) = (self.weight(&at("scale"))?, self.weight(&at("bias"))?);
             h = self.graph.apply(ChannelAffine, &[h, scale, bias])?;
         }
-        self.linear(h, &at(&format!("{}.weight", self.keys.down)))
+        Ok(h)
     }
 }

@@ -21,7 +21,7 @@ pub const STEP_LOSS: &str = "step_loss";
 /// `tokens, targets → nll[n]` in nats.
 pub fn score_graph(config: &ModelConfig, weights: &Weights, window: Window) -> Result<Graph, OpError> {
     let mut graph = Graph::new();
-    let nll = append_nll(&mut graph, config, weights, window)?;
+    let nll = append_nll(&mut graph, config, weights, window, &[])?;
     graph.output("nll", nll);
     Ok(graph)
 }
@@ -76,7 +76,7 @@ pub fn gradient_graph(
     wrt: &[String],
 ) -> Result<Graph, OpError> {
     let mut graph = Graph::new();
-    let nll = append_nll(&mut graph, config, weights, window)?;
+    let nll = append_nll(&mut graph, config, weights, window, wrt)?;
     let loss = graph.apply(Mean, &[nll])?;
     graph.output("loss", loss);
     let (share, keep) = (graph.scalar("share"), graph.scalar("keep"));
@@ -102,10 +102,11 @@ fn append_nll(
     config: &ModelConfig,
     weights: &Weights,
     window: Window,
+    trained: &[String],
 ) -> Result<crate::graph::ValueId, OpError> {
     let tokens = graph.input("tokens", TensorType::i32(&[window.tokens()]));
     let targets = graph.input("targets", TensorType::i32(&[window.tokens()]));
-    let mut gpt = Gpt::new(graph, config, weights, window);
+    let mut gpt = Gpt::new(graph, config, weights, window).trained(trained);
     let x = gpt.hidden(tokens)?;
     gpt.nll(x, targets)
 }

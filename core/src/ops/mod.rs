@@ -27,6 +27,7 @@ mod head_cross_entropy;
 mod leaky_relu_squared;
 mod linear;
 mod linear_activation;
+mod linear_add;
 mod linear_add_scaled;
 mod mean;
 mod muon;
@@ -36,6 +37,7 @@ mod residual_mix;
 mod rms_norm;
 mod row;
 mod scale_by;
+mod scale_rows;
 mod sgd;
 mod smear_gate;
 mod smear_gate_cached;
@@ -66,15 +68,17 @@ pub use head_cross_entropy::{HeadCrossEntropy, HeadCrossEntropyGrad};
 pub use leaky_relu_squared::{LeakyReluSquared, LeakyReluSquaredGrad};
 pub use linear::{Linear, LinearForm};
 pub use linear_activation::LinearActivation;
+pub use linear_add::LinearAdd;
 pub use linear_add_scaled::LinearAddScaled;
 pub use mean::{Mean, Spread};
 pub use muon::{LARGEST_BANK, MuonApply, NEWTON_SCHULZ_COEFFICIENTS, NesterovMomentum, NewtonSchulz};
 pub use qk_norm_rope::{QkNormRope, QkNormRopeGrad, rope_angle};
 pub use qk_norm_rope_at::QkNormRopeAt;
 pub use residual_mix::{ResidualMix, ResidualMixGrad};
-pub use rms_norm::{RMS_EPSILON, RmsNorm, RmsNormGrad};
+pub use rms_norm::{RMS_EPSILON, RmsNorm, RmsNormGrad, RmsNormGradAdd};
 pub use row::{Row, RowGrad};
 pub use scale_by::{ScaleBy, ScaleByGrad};
+pub use scale_rows::{ScaleRows, ScaleRowsGrad};
 pub use sgd::Sgd;
 pub use smear_gate::{SmearGate, SmearGateGrad};
 pub use smear_gate_cached::SmearGateCached;
@@ -203,9 +207,9 @@ closed_set! {
     Accumulate, AdamW, Add, AddScaled, AddScaledGrad, Attention, AttentionCached, AttentionGrad, Average, CacheWrite,
     ChannelAffine, ChannelAffineGrad, ClipCoefficient, Constant, Copy, Embed, EmbedGrad, FakeQuant, GatedSkip,
     GatedSkipGrad, HashBucket, HashBucketAt, HeadCrossEntropy, HeadCrossEntropyGrad, LeakyReluSquared,
-    LeakyReluSquaredGrad, Linear, LinearActivation, LinearAddScaled, Mean, MuonApply, NesterovMomentum, NewtonSchulz,
-    QkNormRope, QkNormRopeAt, QkNormRopeGrad, ResidualMix, ResidualMixGrad, RmsNorm, RmsNormGrad, Row, RowGrad, ScaleBy,
-    ScaleByGrad, Sgd, SmearGate, SmearGateCached, SmearGateGrad, SoftQuant, SoftQuantGrad, Softcap, SoftcapGrad, Spread, SumSquares, Xsa,
+    LeakyReluSquaredGrad, Linear, LinearActivation, LinearAdd, LinearAddScaled, Mean, MuonApply, NesterovMomentum, NewtonSchulz,
+    QkNormRope, QkNormRopeAt, QkNormRopeGrad, ResidualMix, ResidualMixGrad, RmsNorm, RmsNormGrad, RmsNormGradAdd, Row, RowGrad,
+    ScaleBy, ScaleByGrad, ScaleRows, ScaleRowsGrad, Sgd, SmearGate, SmearGateCached, SmearGateGrad, SoftQuant, SoftQuantGrad, Softcap, SoftcapGrad, Spread, SumSquares, Xsa,
     XsaGrad,
 }
 

@@ -25,6 +25,14 @@ pub struct RmsNormGrad {
     pub scale: f64,
 }
 
+/// `(x[n,d], dy[n,d], sum[n,d]) → sum + dx` in place of `sum`: the gradient of a stream that a norm branches off. Made by
+/// [`crate::plan::fuse`]; it has no gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RmsNormGradAdd {
+    /// The gradient.
+    pub grad: RmsNormGrad,
+}
+
 /// `1 / sqrt(mean x² + ε)` of one row.
 pub(super) fn inverse_rms(x: &[f64]) -> f64 {
     1.0 / (x.iter().map(|v| v * v).sum::<f64>() / x.len() as f64 + RMS_EPSILON).sqrt()
@@ -84,5 +92,27 @@ impl OpDef for RmsNormGrad {
             let g: Vec<f64> = dy.iter().map(|v| v * self.scale).collect();
             add_row_grad(x, &g, dx);
         }
+    }
+}
+
+impl OpDef for RmsNormGradAdd {
+    fn name(&self) -> &'static str {
+        "rms_norm_grad_add"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let args = Args::new(self.name(), inputs, 3)?;
+        let dx = self.grad.infer(&inputs[..2])?;
+        args.float(2, &dx[0].shape)?;
+        Ok(dx)
+    }
+
+    fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
+        // The gradient of every row is added to what is there.
+        self.grad.eval(&inputs[..2], outputs);
+    }
+
+    fn in_place(&self) -> &'static [(usize, usize)] {
+        &[(0, 2)]
     }
 }

@@ -7,7 +7,7 @@
 //! Invariant: results that lie in place of an operand are stored as that operand is.
 
 use super::{Plan, SlotKind, Step};
-use crate::ops::{LinearForm, Op};
+use crate::ops::{LinearAdd, LinearForm, Op};
 use crate::tensor::DType;
 use std::collections::HashSet;
 
@@ -35,7 +35,7 @@ fn origins(op: &Op) -> &'static [(usize, Origin)] {
     use Origin::{Operand, Table};
     match op {
         Op::Embed(_) => &[(0, Table)],
-        Op::Linear(linear) if linear.form == LinearForm::Tn => &[],
+        Op::Linear(linear) | Op::LinearAdd(LinearAdd { linear }) if linear.form == LinearForm::Tn => &[],
         Op::Add(_) | Op::AddScaled(_) | Op::Attention(_) | Op::ChannelAffine(_) | Op::Copy(_) | Op::GatedSkip(_)
         | Op::LeakyReluSquared(_) | Op::Linear(_) | Op::LinearActivation(_) | Op::LinearAddScaled(_) | Op::QkNormRope(_)
         | Op::ResidualMix(_) | Op::RmsNorm(_) | Op::ScaleBy(_) | Op::SmearGate(_) | Op::Xsa(_)
@@ -43,6 +43,7 @@ fn origins(op: &Op) -> &'static [(usize, Origin)] {
         | Op::RmsNormGrad(_) | Op::ScaleByGrad(_) | Op::SmearGateGrad(_) => &[(0, Operand(0))],
         Op::GatedSkipGrad(_) | Op::ResidualMixGrad(_) | Op::XsaGrad(_) => &[(0, Operand(0)), (1, Operand(1))],
         Op::AddScaledGrad(_) => &[(1, Operand(1))],
+        Op::LinearAdd(_) | Op::RmsNormGradAdd(_) => &[(0, Operand(2))],
         Op::AttentionGrad(_) => &[(0, Operand(0)), (1, Operand(1)), (2, Operand(2))],
         _ => &[],
     }

@@ -7,7 +7,7 @@
 
 use super::slots::live_nodes;
 use crate::graph::{Graph, Node, Origin, ValueId};
-use crate::ops::{Linear, LinearActivation, LinearAddScaled, Op};
+use crate::ops::{Linear, LinearActivation, LinearAdd, LinearAddScaled, LinearForm, Op, RmsNormGradAdd};
 
 /// What stands in the place of a node and of the one node that it absorbs.
 struct Fused {
@@ -28,6 +28,8 @@ struct Rewrite {
 const REWRITES: &[Rewrite] = &[
     Rewrite { name: "linear_activation", apply: linear_activation },
     Rewrite { name: "linear_add_scaled", apply: linear_add_scaled },
+    Rewrite { name: "linear_add", apply: linear_add },
+    Rewrite { name: "rms_norm_grad_add", apply: rms_norm_grad_add },
 ];
 
 /// Which rewrites run.
@@ -62,27 +64,44 @@ struct Uses<'a> {
     live: Vec<bool>,
     /// How many operands of live nodes, outputs and assigned states every value is.
     readers: Vec<usize>,
+    /// The first result of the last live node that reads a value; `None` for one that is kept longer.
+    last: Vec<Option<ValueId>>,
 }
 
 impl<'a> Uses<'a> {
     fn of(graph: &'a Graph) -> Self {
         let (mut live, mut readers) = (vec![false; graph.nodes().len()], vec![0; graph.values().len()]);
-        let mut read = |value: &ValueId| readers[value.index()] += 1;
+        let mut last = vec![None; graph.values().len()];
+        let mut read = |value: &ValueId, by: Option<ValueId>| {
+            readers[value.index()] += 1;
+            last[value.index()] = by;
+        };
         for node in live_nodes(graph) {
             live[node] = true;
-            graph.nodes()[node].inputs.iter().for_each(&mut read);
+            let Node { inputs, outputs, .. } = &graph.nodes()[node];
+            inputs.iter().for_each(|value| read(value, Some(outputs[0])));
         }
-        graph.outputs().iter().for_each(|(_, value)| read(value));
-        graph.assigns().iter().for_each(|(_, value)| read(value));
-        Self { graph, live, readers }
+        graph.outputs().iter().for_each(|(_, value)| read(value, None));
+        graph.assigns().iter().for_each(|(_, value)| read(value, None));
+        Self { graph, live, readers, last }
+    }
+
+    /// The node that makes `value`, when `value` is read once.
+    fn only_for_this(&self, value: ValueId) -> Option<&'a Node> {
+        let Origin::Node { node, .. } = self.graph.values()[value.index()].origin else { return None };
+        (self.readers[value.index()] == 1).then(|| &self.graph.nodes()[node])
+    }
+
+    /// Whether a node makes `value` and `node` is the last to read it, so that it may be overwritten.
+    fn dies_at(&self, value: ValueId, node: &Node) -> bool {
+        let made = matches!(self.graph.values()[value.index()].origin, Origin::Node { .. });
+        made && self.last[value.index()] == Some(node.outputs[0])
     }
 
     /// The operands of the product `a·wᵀ` that makes `value`, when `value` is read once.
     fn product(&self, value: ValueId) -> Option<[ValueId; 2]> {
-        let Origin::Node { node, .. } = self.graph.values()[value.index()].origin else { return None };
-        let node = &self.graph.nodes()[node];
-        let fits = node.op == Op::from(Linear::NT) && self.readers[value.index()] == 1;
-        fits.then(|| [node.inputs[0], node.inputs[1]])
+        let node = self.only_for_this(value)?;
+        (node.op == Op::from(Linear::NT)).then(|| [node.inputs[0], node.inputs[1]])
     }
 }
 
@@ -100,6 +119,35 @@ fn linear_add_scaled(uses: &Uses<'_>, node: &Node) -> Option<Fused> {
     let absorbed = node.inputs[2];
     let [a, w] = uses.product(absorbed)?;
     Some(Fused { op: LinearAddScaled.into(), inputs: vec![node.inputs[0], node.inputs[1], a, w], absorbed })
+}
+
+/// `sum + a·b`, in place.
+fn linear_add(uses: &Uses<'_>, node: &Node) -> Option<Fused> {
+    added_in_place(uses, node, |term| match term {
+        Op::Linear(linear) if linear.form != LinearForm::Tn => {
+            Some(LinearAdd { linear: linear.clone() }.into())
+        }
+        _ => None,
+    })
+}
+
+/// `sum + dx`, in place.
+fn rms_norm_grad_add(uses: &Uses<'_>, node: &Node) -> Option<Fused> {
+    added_in_place(uses, node, |term| match term {
+        Op::RmsNormGrad(grad) => Some(RmsNormGradAdd { grad: grad.clone() }.into()),
+        _ => None,
+    })
+}
+
+/// The sum of a value that dies here and of a term of two operands, where `add` names the op that adds such a term.
+fn added_in_place(uses: &Uses<'_>, node: &Node, add: fn(&Op) -> Option<Op>) -> Option<Fused> {
+    let Op::Add(_) = &node.op else { return None };
+    let [left, right] = [node.inputs[0], node.inputs[1]];
+    let fused = |sum: ValueId, absorbed: ValueId| {
+        let term = uses.only_for_this(absorbed).filter(|_| uses.dies_at(sum, node))?;
+        Some(Fused { op: add(&term.op)?, inputs: vec![term.inputs[0], term.inputs[1], sum], absorbed })
+    };
+    fused(left, right).or_else(|| fused(right, left))
 }
 
 /// The live part of `graph` with the rewrites of `fusion` applied; a fused node stands where the last node of its

@@ -8,6 +8,7 @@
 mod activations;
 mod dump;
 pub mod fuse;
+mod order;
 mod slots;
 
 use crate::graph::Graph;
@@ -126,6 +127,17 @@ impl Plan {
     /// Floating-point operations of one run.
     pub fn flops(&self) -> u64 {
         self.steps.iter().map(Step::flops).sum()
+    }
+
+    /// Number of steps after which nothing reads or writes the state `name` any more.
+    pub fn settled(&self, name: &str) -> Option<usize> {
+        let slot = Plan::port(&self.states, name)?.operand.slot;
+        if self.outputs.iter().any(|port| port.operand.slot == slot) {
+            return Some(self.steps.len());
+        }
+        let touches =
+            |step: &Step| step.inputs.iter().chain(&step.outputs).any(|operand| operand.slot == slot);
+        Some(self.steps.iter().rposition(touches).map_or(0, |last| last + 1))
     }
 
     /// The port of this name.

@@ -1,6 +1,6 @@
 //! Liveness and placement: which value lies in which slot, and for how long.
 
-use super::{Operand, Plan, PlanOptions, Port, Slot, SlotKind, Step};
+use super::{Operand, Plan, PlanOptions, Port, Slot, SlotKind, Step, order};
 use crate::graph::{Graph, Node, Origin, ValueId};
 use crate::ops::Copy;
 
@@ -21,7 +21,7 @@ struct Placer<'a> {
 
 /// Places every live value of `graph`.
 pub(super) fn place(name: &str, graph: &Graph, options: PlanOptions) -> Plan {
-    let order = live_nodes(graph);
+    let order = order::sums_first(graph, live_nodes(graph));
     let last_use = last_uses(graph, &order);
     let place = vec![None; graph.values().len()];
     let mut placer = Placer { graph, options, last_use, place, slots: vec![], free: vec![], steps: vec![] };

@@ -2,7 +2,8 @@
 //!
 //! Parallel Muon (PR #549): matrices of one shape form a bank; its gradients are summed onto their owners (reduce-scatter),
 //! which orthogonalize and apply their own updates and hand the weights to all (all-gather). What AdamW updates is small:
-//! its gradients are summed everywhere and every rank updates a copy. The gradient norm is that of the whole sum, so that
+//! its gradients are summed everywhere and every rank updates a copy. Sums begin while the backward pass still makes other
+//! gradients, where the collective can ([`Collective::submit_and_sum`]). The gradient norm is that of the whole sum, so that
 //! clipping comes after the reduction (PR #549 clips before it, rank by rank).
 //!
 //! Invariant: after an update every rank holds the same weights, to the bit; moments of a matrix are current on its owner
@@ -11,7 +12,7 @@
 use super::error::TrainError;
 use super::trainer::compile;
 use crate::backend::ExecutableId;
-use crate::collective::{Bank, Call, Collective};
+use crate::collective::{Bank, Call, Collective, Sums};
 use crate::model::graphs::{STEP_LOSS, grad_name};
 use crate::optim::{Optimizer, Rule, by_shape, moment_name, squares_name};
 use crate::tensor::{Tensor, TensorType};
@@ -49,11 +50,10 @@ pub(super) struct SharedUpdate {
     squares: ExecutableId,
     update: ExecutableId,
     weights: Vec<Bank>,
-    gradients: Vec<Bank>,
+    /// Gradients of matrices; the loss, and gradients that every rank sums in full.
+    sums: Sums,
     squares_banks: Vec<Bank>,
     moments: Vec<Bank>,
-    /// The loss, and gradients that every rank sums in full.
-    replicated: Vec<String>,
     /// The loss and all gradients.
     all: Vec<String>,
 }
@@ -94,7 +94,8 @@ impl SharedUpdate {
         let update = optimizer.owned_update_graph(shapes, owned)?;
         let squares = compile(collective.backend(), "squares", squares).await?;
         let update = compile(collective.backend(), "owned_update", update).await?;
-        Ok(Self { squares, update, weights, gradients, squares_banks, moments, replicated, all })
+        let sums = Sums { banks: gradients, states: replicated };
+        Ok(Self { squares, update, weights, sums, squares_banks, moments, all })
     }
 
     /// Adds the last micro-batches of all ranks, in rank order, to the sum that rank 0 holds.
@@ -103,7 +104,20 @@ impl SharedUpdate {
         Ok(collective.all_reduce(Call::step(&name), &self.all).await?)
     }
 
-    /// Queues the sums of the ranks' gradients, the clip and the update; the plan whose output is the norm before it.
+    /// Queues this rank's last micro-batch of a step, the plan `gradient`, and the sums of all ranks' gradients, which begin
+    /// while it runs.
+    pub async fn last_gradient(
+        &self,
+        collective: &mut dyn Collective,
+        gradient: ExecutableId,
+        inputs: &[(&str, &Tensor)],
+        step: u64,
+    ) -> Result<(), TrainError> {
+        let name = format!("gradients, step {step}");
+        Ok(collective.submit_and_sum(Call::step(&name), gradient, inputs, &self.sums).await?)
+    }
+
+    /// Queues the clip and the update; the plan whose output is the norm before it.
     pub async fn run(
         &self,
         collective: &mut dyn Collective,
@@ -111,8 +125,6 @@ impl SharedUpdate {
         step: u64,
     ) -> Result<ExecutableId, TrainError> {
         let name = |what: &str| format!("{what}, step {step}");
-        collective.reduce_scatter(Call::step(&name("gradients of matrices")), &self.gradients).await?;
-        collective.all_reduce(Call::step(&name("gradients")), &self.replicated).await?;
         collective.backend().submit(self.squares, &[])?;
         collective.all_gather(Call::step(&name("gradient norm")), &self.squares_banks).await?;
         collective.backend().submit(self.update, inputs)?;

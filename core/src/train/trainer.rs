@@ -284,7 +284,7 @@ impl<'a> Trainer<'a> {
             for run in (0..per_take).filter(own) {
                 let range = run * run_tokens..(run + 1) * run_tokens;
                 self.fold(done).await?;
-                self.gradient((&inputs[range.clone()], &targets[range]), done, sharpness)?;
+                self.gradient((&inputs[range.clone()], &targets[range]), done, sharpness).await?;
                 done += 1;
             }
         }
@@ -301,8 +301,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Queues this rank's `done`-th micro-batch of a step.
-    fn gradient(
+    /// Queues this rank's `done`-th micro-batch of a step; with the last one, the sums over all ranks.
+    async fn gradient(
         &mut self,
         (inputs, targets): (&[i32], &[i32]),
         done: usize,
@@ -319,7 +319,12 @@ impl<'a> Trainer<'a> {
         if self.progress.fake_quant && self.recipe.qat_rounding == QatRounding::Soft {
             inputs.push((SHARPNESS, &sharpness));
         }
-        Ok(self.collective.backend().submit(self.gradient, &inputs)?)
+        match &self.update {
+            Update::Shared(update) if (done + 1) * self.collective.size() == self.recipe.runs() => {
+                update.last_gradient(self.collective, self.gradient, &inputs, self.progress.step).await
+            }
+            _ => Ok(self.collective.backend().submit(self.gradient, &inputs)?),
+        }
     }
 
     /// Queues clip and update; the plan whose output is the gradient norm before.

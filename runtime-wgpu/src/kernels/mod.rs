@@ -34,6 +34,7 @@ mod residual_mix;
 mod rms_norm;
 mod row;
 mod scale_by;
+mod scale_rows;
 mod sgd;
 mod smear_gate;
 mod softcap;
@@ -78,6 +79,7 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::LeakyReluSquaredGrad(op) => leaky_relu_squared::grad(op, low),
         Op::Linear(op) => linear::linear(op, low),
         Op::LinearActivation(op) => linear::activation(op, low),
+        Op::LinearAdd(op) => linear::add(op, low),
         Op::LinearAddScaled(_) => linear::add_scaled(low),
         Op::Mean(_) => mean::mean(low),
         Op::MuonApply(op) => muon::apply(op, low),
@@ -90,10 +92,13 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::ResidualMixGrad(_) => residual_mix::grad(low),
         Op::RmsNorm(op) => rms_norm::rms_norm(op, low),
         Op::RmsNormGrad(op) => rms_norm::grad(op, low),
+        Op::RmsNormGradAdd(op) => rms_norm::grad_add(op, low),
         Op::Row(op) => row::row(op, low),
         Op::RowGrad(op) => row::grad(op, low),
         Op::ScaleBy(_) => scale_by::scale_by(low),
         Op::ScaleByGrad(_) => scale_by::grad(low),
+        Op::ScaleRows(_) => scale_rows::scale_rows(low),
+        Op::ScaleRowsGrad(_) => scale_rows::grad(low),
         Op::Sgd(op) => sgd::sgd(op, low),
         Op::SmearGate(op) => smear_gate::smear_gate(op, low),
         Op::SmearGateCached(_) => smear_gate::cached(low),
@@ -141,6 +146,7 @@ pub fn all() -> Vec<&'static Kernel> {
         rms_norm::KERNELS,
         row::KERNELS,
         scale_by::KERNELS,
+        scale_rows::KERNELS,
         sgd::KERNELS,
         smear_gate::KERNELS,
         softcap::KERNELS,

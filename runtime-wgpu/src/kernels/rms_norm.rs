@@ -4,7 +4,7 @@ use super::parts::REDUCE;
 use crate::kernel::Kernel;
 use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
-use golf_core::ops::{RmsNorm, RmsNormGrad};
+use golf_core::ops::{RmsNorm, RmsNormGrad, RmsNormGradAdd};
 
 static RMS_NORM: Kernel = Kernel {
     name: "rms_norm",
@@ -27,7 +27,15 @@ pub(super) fn rms_norm(op: &RmsNorm, low: &mut Lowering<'_>) {
 }
 
 pub(super) fn grad(op: &RmsNormGrad, low: &mut Lowering<'_>) {
+    launch_grad(op, low, false);
+}
+
+pub(super) fn grad_add(op: &RmsNormGradAdd, low: &mut Lowering<'_>) {
+    launch_grad(&op.grad, low, true);
+}
+
+fn launch_grad(op: &RmsNormGrad, low: &mut Lowering<'_>, accumulate: bool) {
     let [n, d] = low.matrix(0);
-    let params = vec![d.into(), op.scale.into()];
+    let params = vec![d.into(), op.scale.into(), accumulate.into()];
     low.launch(&RMS_NORM_GRAD, vec![Input(0), Input(1), Output(0)], params, n);
 }

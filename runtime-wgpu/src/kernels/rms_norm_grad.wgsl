@@ -1,7 +1,7 @@
-// rms_norm_grad: (x[n,d], dy[n,d]) → dx[n,d] = scale·r·(dy - x·r²·mean(x·dy)), r = 1/√(mean x² + ε). One workgroup
-// per row, strided over its channels. After reduce.wgsl.
+// rms_norm_grad: (x[n,d], dy[n,d]) → dx[n,d] = scale·r·(dy - x·r²·mean(x·dy)), r = 1/√(mean x² + ε), or added to dx where
+// `accumulate` is set. One workgroup per row, strided over its channels. After reduce.wgsl.
 
-struct Params { base: u32, d: u32, scale: f32 }
+struct Params { base: u32, d: u32, scale: f32, accumulate: u32 }
 
 const EPSILON: f32 = 1.1920929e-7;
 
@@ -22,6 +22,7 @@ fn rms_norm_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     let r = inverseSqrt(group_sum(square, lane) / f32(params.d) + EPSILON);
     let inner = r * r * (group_sum(product, lane) / f32(params.d));
     for (var c = lane; c < params.d; c += LANES) {
-        dx[row + c] = params.scale * r * (dy[row + c] - x[row + c] * inner);
+        let before = select(0.0, dx[row + c], params.accumulate != 0u);
+        dx[row + c] = before + params.scale * r * (dy[row + c] - x[row + c] * inner);
     }
 }

@@ -82,6 +82,20 @@ pub(super) fn linear_activation() -> Vec<Case> {
     fused_products().into_iter().flat_map(case).collect()
 }
 
+/// The activations' forms of every product, onto a sum.
+pub(super) fn linear_add() -> Vec<Case> {
+    let products = linear().into_iter().filter_map(|case| match case.op {
+        Op::Linear(linear) if linear.form != LinearForm::Tn => Some((case.name, linear, case.inputs)),
+        _ => None,
+    });
+    let onto = |(name, linear, mut inputs): (String, Linear, Vec<Tensor>)| {
+        let [rows, cols, _] = linear.extents(inputs[0].shape(), inputs[1].shape());
+        inputs.push(Draw::new(name.len() as u64).floats(&[rows, cols], 1.0));
+        Case::new(name, LinearAdd { linear }, inputs)
+    };
+    products.map(onto).collect()
+}
+
 pub(super) fn linear_add_scaled() -> Vec<Case> {
     let case = |(name, a, w): (String, Tensor, Tensor)| {
         let (rows, cols, mut draw) = (a.shape()[0], w.shape()[0], Draw::new(name.len() as u64));

@@ -3,6 +3,7 @@
 use super::{Case, MATRICES};
 use crate::draw::Draw;
 use golf_core::ops::*;
+use golf_core::tensor::Tensor;
 
 /// What an operand of a row-wise op is: a matrix `[n, d]`, a vector `[d]`, or the pair of vectors `[2, d]`.
 #[derive(Clone, Copy)]
@@ -68,7 +69,7 @@ fn with_zero_row(mut cases: Vec<Case>) -> Vec<Case> {
         let d = shape[1];
         values[..d].fill(0.0);
         if shape[0] > 1 {
-            case.inputs[0] = golf_core::tensor::Tensor::f32(&shape, values);
+            case.inputs[0] = Tensor::f32(&shape, values);
             case.name += ", a row of zeros";
         }
     }
@@ -86,6 +87,36 @@ pub(super) fn rms_norm_grad() -> Vec<Case> {
         .into_iter()
         .filter(|c| c.inputs[0].shape()[1] > 1)
         .collect()
+}
+
+pub(super) fn rms_norm_grad_add() -> Vec<Case> {
+    let onto = |case: Case| {
+        let mut inputs = case.inputs;
+        inputs.push(Draw::new(7).floats(inputs[0].shape(), 1.0));
+        Case::new(case.name, RmsNormGradAdd { grad: RmsNormGrad { scale: 0.7 } }, inputs)
+    };
+    rms_norm_grad().into_iter().map(onto).collect()
+}
+
+/// A matrix and a factor for each of its rows, more rows than a piece has among them.
+fn rows_and_factors() -> impl Iterator<Item = (String, Vec<Tensor>)> {
+    [[1, 1], [3, 5], [33, 31], [130, 257], [7, 1030]].into_iter().map(|[rows, cols]| {
+        let mut draw = Draw::new((rows * cols) as u64);
+        // Both factors of the sums are positive, so that they do not cancel.
+        (format!("{rows}x{cols}"), vec![draw.between(&[rows, cols], 0.1, 1.0), draw.floats(&[rows], 1.0)])
+    })
+}
+
+pub(super) fn scale_rows() -> Vec<Case> {
+    rows_and_factors().map(|(name, inputs)| Case::new(name, ScaleRows, inputs)).collect()
+}
+
+pub(super) fn scale_rows_grad() -> Vec<Case> {
+    let case = |(name, mut inputs): (String, Vec<Tensor>)| {
+        inputs.push(Draw::new(11).between(inputs[0].shape(), 0.1, 1.0));
+        Case::new(name, ScaleRowsGrad, inputs)
+    };
+    rows_and_factors().map(case).collect()
 }
 
 /// `(windows, seq, channels)` with windows that end inside pieces.

@@ -5,7 +5,7 @@ use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param, Source};
 use crate::lower::Binding::{self, Input, Output};
 use crate::lower::{Launch, Lowering, Precision};
-use golf_core::ops::{Linear, LinearActivation, LinearForm};
+use golf_core::ops::{Linear, LinearActivation, LinearAdd, LinearForm};
 use golf_core::quant::pack::row_words;
 use golf_core::tensor::TensorType;
 
@@ -337,6 +337,10 @@ fn product(low: &mut Lowering<'_>, op: &Linear, [a, b]: [usize; 2], finish: Fini
 
 pub(super) fn linear(op: &Linear, low: &mut Lowering<'_>) {
     product(low, op, [0, 1], Finish::Store);
+}
+
+pub(super) fn add(op: &LinearAdd, low: &mut Lowering<'_>) {
+    product(low, &op.linear, [0, 1], Finish::Accumulate);
 }
 
 pub(super) fn activation(op: &LinearActivation, low: &mut Lowering<'_>) {

@@ -32,6 +32,7 @@ mod residual_mix;
 mod rms_norm;
 mod round_bf16;
 mod row;
+mod scale_rows;
 mod sgd;
 mod smear_gate;
 mod softcap;
@@ -80,6 +81,7 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::LeakyReluSquaredGrad(op) => leaky_relu_squared::grad(op, low),
         Op::Linear(op) => linear::linear(op, low),
         Op::LinearActivation(op) => linear::activation(op, low),
+        Op::LinearAdd(op) => linear::add(op, low),
         Op::LinearAddScaled(_) => linear::add_scaled(low),
         Op::Mean(_) => sums::mean(low),
         Op::MuonApply(op) => muon::apply(op, low),
@@ -92,10 +94,13 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::ResidualMixGrad(_) => residual_mix::grad(low),
         Op::RmsNorm(op) => rms_norm::rms_norm(op, low),
         Op::RmsNormGrad(op) => rms_norm::grad(op, low),
+        Op::RmsNormGradAdd(op) => rms_norm::grad_add(op, low),
         Op::Row(op) => row::row(op, low),
         Op::RowGrad(op) => row::grad(op, low),
         Op::ScaleBy(_) => sums::scale_by(low),
         Op::ScaleByGrad(_) => sums::scale_by_grad(low),
+        Op::ScaleRows(_) => scale_rows::scale_rows(low),
+        Op::ScaleRowsGrad(_) => scale_rows::grad(low),
         Op::Sgd(op) => sgd::sgd(op, low),
         Op::SmearGate(op) => smear_gate::smear_gate(op, low),
         Op::SmearGateCached(_) => smear_gate::cached(low),
@@ -142,6 +147,7 @@ pub fn all() -> Vec<&'static Kernel> {
         rms_norm::KERNELS,
         round_bf16::KERNELS,
         row::KERNELS,
+        scale_rows::KERNELS,
         sgd::KERNELS,
         smear_gate::KERNELS,
         softcap::KERNELS,

@@ -8,7 +8,7 @@ use crate::cpu::launch::{Launch, Operand};
 use crate::cpu::packed::packed_dot;
 use crate::cpu::product::{Old, View, ViewMut, product_then, product_tiled, transpose_tiled};
 use crate::cpu::simd::{dot, vector};
-use crate::ops::{Linear, LinearForm};
+use crate::ops::{Linear, LinearAdd, LinearForm};
 
 /// Rows from which on the weight is transposed.
 const MANY_ROWS: usize = 256;
@@ -17,10 +17,19 @@ const MANY_ROWS: usize = 256;
 const PIECE: usize = 1 << 15;
 
 /// The product of its form.
-pub(in crate::cpu) fn run(op: &Linear, mut launch: Launch<'_>) {
+pub(in crate::cpu) fn run(op: &Linear, launch: Launch<'_>) {
+    multiply(op, launch, Old::Drop);
+}
+
+/// The product of its form, added to what the result holds.
+pub(in crate::cpu) fn add(op: &LinearAdd, launch: Launch<'_>) {
+    multiply(&op.linear, launch, Old::Add);
+}
+
+fn multiply(op: &Linear, mut launch: Launch<'_>, old: Old) {
     let (a, b) = (launch.inputs[0], launch.inputs[1]);
     if op.form == LinearForm::Nt {
-        return by_weight(launch, a, b, |_, _, _| {});
+        return by_weight(launch, a, b, old, |_, _, _| {});
     }
     let ([a_rows, a_cols], [b_rows, b_cols]) = (a.matrix(), b.matrix());
     let [y] = launch.results();
@@ -29,20 +38,21 @@ pub(in crate::cpu) fn run(op: &Linear, mut launch: Launch<'_>) {
     let right = View::new(&weights, b_rows, b_cols, b_cols);
     let left = if op.form == LinearForm::Tn { left.t() } else { left };
     let [rows, cols, _] = op.extents(&a.matrix(), &b.matrix());
-    product_tiled(launch.threads, ViewMut::new(y, rows, cols, cols), Old::Drop, 1.0, left, right);
+    product_tiled(launch.threads, ViewMut::new(y, rows, cols, cols), old, 1.0, left, right);
 }
 
-/// The launch's only result `a·wᵀ`, and `then(row, column, part)` on every part of a row while it is in cache.
+/// The launch's only result `a·wᵀ`, written or added, and `then(row, column, part)` on every part of a row while it is in cache.
 pub(super) fn by_weight(
     mut launch: Launch<'_>,
     a: Operand<'_>,
     w: Operand<'_>,
+    old: Old,
     then: impl Fn(usize, usize, &mut [f32]) + Sync + Send,
 ) {
     let ([rows, depth], [cols, _]) = (a.matrix(), w.matrix());
     let [y] = launch.results();
     if rows == 1 {
-        return one_row(launch, y, a.f32s(), w, then);
+        return one_row(launch, y, a.f32s(), w, old, then);
     }
     let weights = w.dense(launch.threads);
     let right = if rows >= MANY_ROWS {
@@ -53,33 +63,37 @@ pub(super) fn by_weight(
         View::new(&weights, cols, depth, depth).t()
     };
     let left = View::new(a.f32s(), rows, depth, depth);
-    product_then(launch.threads, ViewMut::new(y, rows, cols, cols), Old::Drop, 1.0, left, right, then);
+    product_then(launch.threads, ViewMut::new(y, rows, cols, cols), old, 1.0, left, right, then);
 }
 
-/// `y = x·wᵀ` for a row `x`.
+/// `y = x·wᵀ`, or `y += x·wᵀ`, for a row `x`.
 fn one_row(
     launch: Launch<'_>,
     y: &mut [f32],
     x: &[f32],
     w: Operand<'_>,
+    old: Old,
     then: impl Fn(usize, usize, &mut [f32]) + Sync + Send,
 ) {
     let [cols, depth] = w.matrix();
     let width = (PIECE / depth).max(1);
     launch.threads.each(y.chunks_mut(width).collect(), |index, y| {
         let first = index * width;
+        if old == Old::Drop {
+            y.fill(0.0);
+        }
         vector(
             #[inline(always)]
             || match w.packed() {
                 None => {
                     let rows = w.f32s()[first * depth..].chunks_exact(depth);
                     for (y, row) in y.iter_mut().zip(rows) {
-                        *y = dot(x, row);
+                        *y += dot(x, row);
                     }
                 }
                 Some((bits, words)) => {
                     for (row, y) in y.iter_mut().enumerate() {
-                        *y = packed_dot(bits, words, cols, first + row, x);
+                        *y += packed_dot(bits, words, cols, first + row, x);
                     }
                 }
             },

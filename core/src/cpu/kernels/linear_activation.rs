@@ -2,6 +2,7 @@
 
 use super::linear::by_weight;
 use crate::cpu::launch::Launch;
+use crate::cpu::product::Old;
 use crate::cpu::simd::vector;
 use crate::ops::LinearActivation;
 
@@ -9,7 +10,7 @@ use crate::ops::LinearActivation;
 pub(in crate::cpu) fn run(op: &LinearActivation, launch: Launch<'_>) {
     let slope = op.slope as f32;
     let (a, w) = (launch.inputs[0], launch.inputs[1]);
-    by_weight(launch, a, w, |_, _, part| {
+    by_weight(launch, a, w, Old::Drop, |_, _, part| {
         vector(
             #[inline(always)]
             || {

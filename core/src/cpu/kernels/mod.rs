@@ -33,6 +33,7 @@ pub(super) mod residual_mix;
 pub(super) mod rms_norm;
 pub(super) mod row;
 pub(super) mod scale_by;
+pub(super) mod scale_rows;
 pub(super) mod sgd;
 pub(super) mod smear_gate;
 pub(super) mod smear_gate_cached;
