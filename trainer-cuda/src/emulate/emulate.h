@@ -269,10 +269,7 @@ template <class... A> std::string all_letters() {
     return all;
 }
 
-template <class... A> const char* signature(void (*)(A...)) {
-    static const std::string all = all_letters<A...>();
-    return all.c_str();
-}
+template <class... A> std::string signature(void (*)(A...)) { return all_letters<A...>(); }
 
 template <class... A, size_t... I> void call(void (*kernel)(A...), void** given, std::index_sequence<I...>) {
     kernel(*static_cast<A*>(given[I])...);
@@ -312,10 +309,14 @@ template <class T> T from_lane(T value, unsigned lane) {
 
 }  // namespace golf
 
-// Makes `kernel` known to the host.
+// Makes `kernel` known to the host. Its signature is kept here: what a template keeps is one for all libraries of a process, and
+// two files may name different structs alike.
 #define GOLF_ENTRY(kernel)                                                                                       \
     static void golf_invoke_##kernel(void** given) { golf::unpack(kernel, given); }                                \
-    extern "C" const char* golf_signature_##kernel() { return golf::signature(kernel); }                           \
+    extern "C" const char* golf_signature_##kernel() {                                                            \
+        static const std::string all = golf::signature(kernel);                                                   \
+        return all.c_str();                                                                                       \
+    }                                                                                                             \
     extern "C" const char* golf_launch_##kernel(unsigned blocks, unsigned threads, int backwards, void** given) {  \
         return golf::launch(golf_invoke_##kernel, blocks, threads, backwards != 0, given);                         \
     }

@@ -4,14 +4,14 @@
 
 #include "shared/rows.cuh"
 
-struct SumRow {
+struct SquaresRow {
     const float* sum;
 };
 
 const u32 THREADS = 256;
 
 extern "C" __global__ void __launch_bounds__(256)
-clip_coefficient(Rows<SumRow> table, float* norm, float* coefficient, u32 rows, float limit) {
+clip_coefficient(Rows<SquaresRow> table, float* norm, float* coefficient, u32 rows, float limit) {
     __shared__ float sums[THREADS];
     float squares = 0.0f;
     for (u32 first = 0; first < rows; first += THREADS) {
