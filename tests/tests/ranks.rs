@@ -13,6 +13,7 @@ use golf_core::model::{ModelConfig, parameters};
 use golf_core::reference::Reference;
 use golf_core::tensor::Tensor;
 use golf_core::train::checkpoint::{Checkpoint, file_name};
+use golf_core::train::feed::Feed;
 use golf_core::train::metrics::Event;
 use golf_core::train::session::{Every, Job, Outcome, Resume, run_on_ranks};
 use golf_core::train::share::Reduction;
@@ -57,6 +58,10 @@ fn shards(folder: &Path) -> Vec<PathBuf> {
     ["t_train_000000.bin", "t_train_000001.bin"].map(|name| folder.join(name)).to_vec()
 }
 
+fn open(paths: &[PathBuf]) -> TokenStream {
+    TokenStream::open(paths.to_vec()).expect("the shards open")
+}
+
 /// Runs `body` on every rank of a group, each in a thread; what they return, in rank order, `Err` for a panic.
 fn on_ranks<R: Send>(
     size: usize,
@@ -80,14 +85,10 @@ fn on_ranks<R: Send>(
 type States = BTreeMap<String, Tensor>;
 
 /// Steps of one rank: its reports, and all states.
-async fn steps(
-    trainer: &mut Trainer<'_>,
-    stream: &mut TokenStream,
-    count: usize,
-) -> (Vec<StepReport>, States) {
+async fn steps(trainer: &mut Trainer<'_>, feed: &mut Feed, count: usize) -> (Vec<StepReport>, States) {
     let mut reports = Vec::new();
     for _ in 0..count {
-        reports.push(trainer.step(stream, 0.0).await.expect("a step"));
+        reports.push(trainer.step(feed, 0.0).await.expect("a step"));
     }
     trainer.gather().await.expect("moments");
     (reports, trainer.snapshot().await.expect("states").into_iter().collect())
@@ -99,13 +100,13 @@ fn backend(name: &str) -> Box<dyn Backend> {
 
 fn alone(device: &str, model: &ModelConfig, recipe: &Recipe, count: usize) -> (Vec<StepReport>, States) {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut stream = TokenStream::open(shards(folder.path())).expect("the shards open");
+    let mut feed = Feed::new(open(&shards(folder.path())));
     let mut backend = backend(device);
     let mut alone = Alone::new(backend.as_mut());
     pollster::block_on(async {
         let mut trainer =
             Trainer::new(&mut alone, model, recipe, Reduction::InOrder).await.expect("the model compiles");
-        steps(&mut trainer, &mut stream, count).await
+        steps(&mut trainer, &mut feed, count).await
     })
 }
 
@@ -120,13 +121,13 @@ fn shared(
     let folder = tempfile::tempdir().expect("a folder");
     let paths = shards(folder.path());
     let results = on_ranks(size, NEVER, |_, end| {
-        let mut stream = TokenStream::open(paths.clone()).expect("the shards open");
+        let mut feed = Feed::new(open(&paths));
         let mut backend = backend(device);
         let mut ranks = HostCollective::new(backend.as_mut(), end);
         pollster::block_on(async {
             let mut trainer =
                 Trainer::new(&mut ranks, model, recipe, reduction).await.expect("the model compiles");
-            steps(&mut trainer, &mut stream, count).await
+            steps(&mut trainer, &mut feed, count).await
         })
     });
     results.into_iter().map(|result| result.expect("no rank panics")).collect()
@@ -228,12 +229,11 @@ fn session(
     on_ranks(size, lateness, |rank, end| {
         let asked = Cell::new(0);
         let interrupted = || interrupted(rank, asked.replace(asked.get() + 1));
-        let open = || TokenStream::open(paths.clone()).expect("the shards open");
         let job = Job {
             model: model.clone(),
             recipe: recipe.clone(),
-            train: open(),
-            validation: Some(Validation::new(open(), 16, 3, 200, None).expect("enough tokens")),
+            train: Feed::new(open(&paths)),
+            validation: Some(Validation::new(open(&paths), 16, 3, 200, None).expect("enough tokens")),
             tokenizer: None,
             out: out.clone(),
             resume: Resume::Auto,
@@ -361,7 +361,7 @@ fn a_divergence_on_one_rank_ends_all() {
     let folder = tempfile::tempdir().expect("a folder");
     let paths = shards(folder.path());
     let results = on_ranks(2, NEVER, |rank, end| {
-        let mut stream = TokenStream::open(paths.clone()).expect("the shards open");
+        let mut feed = Feed::new(open(&paths));
         let mut backend = Reference::new();
         let mut ranks = HostCollective::new(&mut backend, end);
         pollster::block_on(async {
@@ -371,7 +371,7 @@ fn a_divergence_on_one_rank_ends_all() {
                 let bad = Tensor::f64(&[model.vocab, model.dim], vec![f64::NAN; model.vocab * model.dim]);
                 trainer.backend().write_state("tok_emb.weight", &bad).expect("a parameter");
             }
-            trainer.step(&mut stream, 0.0).await.expect_err("a loss is NaN")
+            trainer.step(&mut feed, 0.0).await.expect_err("a loss is NaN")
         })
     });
     for error in results {
@@ -390,7 +390,7 @@ fn ranks_with_other_settings_are_refused() {
         let job = Job {
             model,
             recipe,
-            train: TokenStream::open(paths.clone()).expect("the shards open"),
+            train: Feed::new(open(&paths)),
             validation: None,
             tokenizer: None,
             out: folder.path().to_path_buf(),

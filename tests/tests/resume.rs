@@ -2,6 +2,7 @@
 
 use golf_core::data::{TokenStream, shard};
 use golf_core::reference::Reference;
+use golf_core::train::feed::Feed;
 use golf_core::train::metrics::Event;
 use golf_core::train::session::{Every, Job, Outcome, Resume, run};
 use golf_core::train::{Recipe, TrainError, preset};
@@ -21,7 +22,7 @@ fn job<'a>(folder: &Path, out: &str, resume: Resume, interrupted: &'a dyn Fn() -
     Job {
         model: preset.model,
         recipe: Recipe { iterations: 12, warmdown_iters: 8, ..preset.recipe },
-        train: TokenStream::open(vec![path]).expect("the shard opens"),
+        train: Feed::new(TokenStream::open(vec![path]).expect("the shard opens")),
         validation: None,
         tokenizer: None,
         out,

@@ -6,6 +6,7 @@ use golf_core::model::{ModelConfig, parameters};
 use golf_core::optim::average_name;
 use golf_core::reference::Reference;
 use golf_core::tensor::Tensor;
+use golf_core::train::feed::Feed;
 use golf_core::train::finish::Source;
 use golf_core::train::recipe::{EmaStart, Qat};
 use golf_core::train::share::Reduction;
@@ -18,18 +19,18 @@ fn nano() -> (ModelConfig, Recipe) {
     (preset.model, preset.recipe)
 }
 
-/// A stream over one shard of structured tokens below 64.
-fn stream(folder: &tempfile::TempDir) -> TokenStream {
+/// Training data from one shard of structured tokens below 64.
+fn feed(folder: &tempfile::TempDir) -> Feed {
     let path = folder.path().join("t_train_000000.bin");
     let tokens: Vec<u16> = (0..3000u32).map(|i| ((i * i / 7 + 3 * i) % 64) as u16).collect();
     shard::write(&path, &tokens).expect("a shard is written");
-    TokenStream::open(vec![path]).expect("the shard opens")
+    Feed::new(TokenStream::open(vec![path]).expect("the shard opens"))
 }
 
 /// All states after `steps` steps, and the losses.
 fn train(model: &ModelConfig, recipe: &Recipe, steps: usize) -> (BTreeMap<String, Tensor>, Vec<f64>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut stream = stream(&folder);
+    let mut feed = feed(&folder);
     let mut backend = Reference::new();
     pollster::block_on(async {
         let mut alone = Alone::new(&mut backend);
@@ -37,7 +38,7 @@ fn train(model: &ModelConfig, recipe: &Recipe, steps: usize) -> (BTreeMap<String
             Trainer::new(&mut alone, model, recipe, Reduction::Once).await.expect("the model compiles");
         let mut losses = Vec::new();
         for _ in 0..steps {
-            losses.push(trainer.step(&mut stream, 0.0).await.expect("a step").loss);
+            losses.push(trainer.step(&mut feed, 0.0).await.expect("a step").loss);
         }
         (trainer.snapshot().await.expect("states").into_iter().collect(), losses)
     })
@@ -114,7 +115,7 @@ fn snapshots_are_averaged_uniformly_below_the_threshold_and_chosen_from_the_seco
 fn late_quantization_changes_the_gradients_and_restarts_the_average() {
     let (model, base) = nano();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut stream = stream(&folder);
+    let mut feed = feed(&folder);
     let mut backend = Reference::new();
     let recipe = Recipe { qat_threshold: 0.7, iterations: 10, warmdown_iters: 10, ..base.clone() };
     let mut began = Vec::new();
@@ -123,7 +124,7 @@ fn late_quantization_changes_the_gradients_and_restarts_the_average() {
         let mut trainer =
             Trainer::new(&mut alone, &model, &recipe, Reduction::Once).await.expect("the model compiles");
         for _ in 0..5 {
-            let report = trainer.step(&mut stream, 0.0).await.expect("a step");
+            let report = trainer.step(&mut feed, 0.0).await.expect("a step");
             began.extend(report.fake_quant_began.then_some(report.step));
         }
         assert!(trainer.progress().fake_quant);
@@ -157,19 +158,19 @@ fn a_bf16_average_stalls_where_an_f32_one_moves() {
 fn a_divergence_names_the_first_tensor_that_is_not_finite() {
     let (model, base) = nano();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut stream = stream(&folder);
+    let mut feed = feed(&folder);
     let mut backend = Reference::new();
     pollster::block_on(async {
         let mut alone = Alone::new(&mut backend);
         let mut trainer =
             Trainer::new(&mut alone, &model, &base, Reduction::Once).await.expect("the model compiles");
-        trainer.step(&mut stream, 0.0).await.expect("a sound step");
+        trainer.step(&mut feed, 0.0).await.expect("a sound step");
         let name = "blocks.1.mlp.fc.weight";
         let mut values = trainer.backend().read_state(name).await.expect("a parameter").to_f64();
         values[17] = f64::NAN;
         let poisoned = Tensor::f64(&[model.hidden, model.dim], values);
         trainer.backend().write_state(name, &poisoned).expect("a parameter");
-        let error = trainer.step(&mut stream, 0.0).await.expect_err("the loss is NaN");
+        let error = trainer.step(&mut feed, 0.0).await.expect_err("the loss is NaN");
         let TrainError::NotFinite { step, what, tensor, .. } = error else { panic!("{error}") };
         assert_eq!((step, what, tensor), (1, "loss", NonFinite::Parameter(name.to_owned())));
     });

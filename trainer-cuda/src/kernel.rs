@@ -17,6 +17,7 @@ pub static HEADERS: &[Source] = &[
     Source { file: "shared/attention_bf16.cuh", text: include_str!("kernels/shared/attention_bf16.cuh") },
     Source { file: "shared/attention_tile.cuh", text: include_str!("kernels/shared/attention_tile.cuh") },
     Source { file: "shared/column_sums.cuh", text: include_str!("kernels/shared/column_sums.cuh") },
+    Source { file: "shared/elements.cuh", text: include_str!("kernels/shared/elements.cuh") },
     Source { file: "shared/head.cuh", text: include_str!("kernels/shared/head.cuh") },
     Source { file: "shared/math.cuh", text: include_str!("kernels/shared/math.cuh") },
     Source { file: "shared/mma.cuh", text: include_str!("kernels/shared/mma.cuh") },

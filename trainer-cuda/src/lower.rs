@@ -355,6 +355,18 @@ impl<'a> Lowering<'a> {
         let params = [&[Param::from(n)], params].concat();
         self.launch(kernel, bindings, params, n.div_ceil(ELEMENTS));
     }
+
+    /// The same with a thread per four elements, as in `shared/elements.cuh`.
+    pub fn launch_fours(
+        &mut self,
+        kernel: &'static Kernel,
+        bindings: Vec<Binding>,
+        n: usize,
+        params: &[Param],
+    ) {
+        let params = [&[Param::from(n)], params].concat();
+        self.launch(kernel, bindings, params, n.div_ceil(4 * ELEMENTS));
+    }
 }
 
 #[cfg(test)]

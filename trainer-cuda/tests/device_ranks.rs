@@ -7,6 +7,7 @@ use golf_core::collective::{Bank, Call, Collective, CollectiveError, HostCollect
 use golf_core::data::{TokenStream, shard};
 use golf_core::model::ModelConfig;
 use golf_core::tensor::Tensor;
+use golf_core::train::feed::Feed;
 use golf_core::train::share::Reduction;
 use golf_core::train::trainer::Trainer;
 use golf_core::train::{Recipe, preset};
@@ -201,7 +202,8 @@ fn trained(
         iterations: 3,
         ..preset.recipe
     };
-    let mut stream = TokenStream::open(vec![folder.join("t_train_000000.bin")]).expect("a shard");
+    let shard = vec![folder.join("t_train_000000.bin")];
+    let mut feed = Feed::new(TokenStream::open(shard).expect("a shard"));
     let mut cuda = Cuda::over(emulator).with_poison();
     let mut runs = Rc::default();
     let mut collective: Box<dyn Collective> = match begins {
@@ -215,7 +217,7 @@ fn trained(
     let states = block_on(async {
         let mut trainer = Trainer::new(collective.as_mut(), &model, &recipe, Reduction::Once).await?;
         for _ in 0..3 {
-            trainer.step(&mut stream, 0.0).await?;
+            trainer.step(&mut feed, 0.0).await?;
         }
         trainer.gather().await?;
         trainer.snapshot().await

@@ -23,6 +23,7 @@ use clap::{Args, Parser};
 pub use error::StartError;
 use golf_core::data::TokenStream;
 use golf_core::tokenizer::Tokenizer;
+use golf_core::train::feed::Feed;
 use golf_core::train::metrics::{Event, Sink};
 use golf_core::train::recipe::Precision;
 use golf_core::train::session::{self, Every, Job, Resume};
@@ -173,7 +174,7 @@ fn train(args: &TrainArgs, resolved: &Resolved, part: Option<&mut Part>) -> Outc
     let job = Job {
         model: model.clone(),
         recipe: recipe.clone(),
-        train,
+        train: Feed::new(train),
         validation,
         tokenizer: tokenizer.as_ref(),
         out: out.clone(),

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::shard::{ShardError, ShardReader};
+use crate::parallel::on_all_cores;
 
 /// Where the next token comes from. Canonical: `offset` is always less than the shard's length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -152,12 +153,10 @@ impl TokenStream {
         crate::digest::hex(&hash.finalize())
     }
 
-    /// Scans every shard for ids that a vocabulary of `vocab` does not have.
+    /// Scans every shard, several at a time, for ids that a vocabulary of `vocab` does not have; tells of the first shard.
     pub fn check_tokens(&self, vocab: usize) -> Result<(), StreamError> {
-        for (path, _) in &self.shards {
-            ShardReader::open(path)?.check_tokens(vocab)?;
-        }
-        Ok(())
+        let check = |(path, _): &(PathBuf, u64)| ShardReader::open(path)?.check_tokens(vocab);
+        Ok(on_all_cores(&self.shards, check).into_iter().collect::<Result<(), _>>()?)
     }
 
     /// Where the next token comes from.

@@ -3,6 +3,7 @@
 
 use super::config::{Bigram, ModelConfig, Trigram};
 use super::params::{Param, Role, parameters};
+use crate::parallel::on_all_cores;
 use crate::tensor::Tensor;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -116,13 +117,13 @@ fn matrix(config: &ModelConfig, init: Init, param: &Param, rng: &mut ChaCha8Rng)
     }
 }
 
-/// Initial value of every parameter.
+/// Initial value of every parameter. Orthogonal matrices take seconds of one core, so parameters are made side by side.
 pub fn initialize(config: &ModelConfig, init: Init, seed: u64) -> BTreeMap<String, Tensor> {
-    let fresh = |param: Param| {
-        let values = values(config, init, &param, &mut stream(seed, &param.name));
-        (param.name, Tensor::f32(&param.shape, values.into_iter().map(|x| x as f32).collect()))
+    let fresh = |param: &Param| {
+        let values = values(config, init, param, &mut stream(seed, &param.name));
+        (param.name.clone(), Tensor::f32(&param.shape, values.into_iter().map(|x| x as f32).collect()))
     };
-    parameters(config).into_iter().map(fresh).collect()
+    on_all_cores(&parameters(config), fresh).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Training on any backend: from token shards to an artifact, inside a wall-clock budget.
 //!
 //! [`recipe`] says how (and [`presets`] how the published systems did), [`groups`] turns it into optimizer groups,
-//! [`schedule`] into numbers of a step, [`trainer`] performs one step on a [`crate::backend::Backend`], [`session`] is the
+//! [`schedule`] into numbers of a step, [`feed`] into micro-batches, [`trainer`] performs one step on a [`crate::backend::Backend`], [`session`] is the
 //! loop around it (clock, validation, checkpoints, signals), [`checkpoint`] the file that a run resumes from,
 //! [`finish`](mod@finish) what happens once: average, prune, quantize, write. [`metrics`] are the events that all of this tells.
 //! [`share`] is what changes when several ranks of a [`crate::collective::Collective`] train one model.
@@ -13,7 +13,9 @@
 mod average;
 pub mod checkpoint;
 pub mod clock;
+mod divergence;
 mod error;
+pub mod feed;
 pub mod finish;
 pub mod groups;
 pub mod identity;

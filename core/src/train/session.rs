@@ -11,6 +11,7 @@ mod progress;
 
 use super::clock::{BudgetClock, Used};
 use super::error::TrainError;
+use super::feed::Feed;
 use super::finish::Origin;
 use super::identity::{canonical, config_hash};
 use super::metrics::{Event, Sink};
@@ -22,7 +23,6 @@ use super::trainer::Trainer;
 use super::validation::{Score, Validation};
 use crate::backend::Backend;
 use crate::collective::{Alone, Collective};
-use crate::data::TokenStream;
 use crate::model::ModelConfig;
 use crate::model::params::parameter_count;
 use crate::tokenizer::Tokenizer;
@@ -61,7 +61,7 @@ pub struct Job<'a> {
     /// Training.
     pub recipe: Recipe,
     /// Training shards, checked against the vocabulary.
-    pub train: TokenStream,
+    pub train: Feed,
     /// Held-out tokens.
     pub validation: Option<Validation>,
     /// Goes into the artifact.
@@ -127,7 +127,7 @@ async fn run_here(
     sink: &mut dyn Sink,
 ) -> Result<Outcome, TrainError> {
     let hash = config_hash(&job.model, &job.recipe);
-    let origin = Origin { config_hash: hash.clone(), data: job.train.identity() };
+    let origin = Origin { config_hash: hash.clone(), data: job.train.stream().identity() };
     ranks::check_equal(collective, &origin)?;
     let start = Event::Start {
         config_hash: hash,
@@ -136,7 +136,7 @@ async fn run_here(
         parameters: parameter_count(&job.model),
         backend: collective.backend().name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        train_tokens: job.train.tokens(),
+        train_tokens: job.train.stream().tokens(),
         ranks: collective.size(),
     };
     sink.event(&start);

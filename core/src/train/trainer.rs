@@ -4,7 +4,7 @@
 //! gradients of all micro-batches, clip and update of every group, then the average. All weights, moments and averages are
 //! states of the backend; the trainer holds only counters. It knows no files and no clock.
 //!
-//! The host waits for the device once, when all of a step is queued. What it then finds not finite has changed no weight:
+//! The host waits for the device once, when all of a step is queued and the next one's tokens are read. What it then finds not finite has changed no weight:
 //! an update without a finite norm does nothing.
 //!
 //! On several ranks each does its share of the micro-batches and of the update ([`super::share`]); what a step reports is the
@@ -14,16 +14,17 @@
 //! that follows.
 
 use super::average::{self, Averages, Due};
-use super::error::{NonFinite, TrainError};
+use super::divergence::first_non_finite;
+use super::error::TrainError;
+use super::feed::{Cut, Feed, MicroBatch};
 use super::groups::{fake_quantized, optimizer};
 use super::recipe::{EmaStart, Qat, QatRounding, Recipe};
 use super::schedule;
-use super::share::{Reduction, SharedUpdate, is_own_run};
+use super::share::{Reduction, SharedUpdate};
 use crate::backend::{Backend, ExecutableId};
 use crate::collective::{Call, Collective};
-use crate::data::{Batch, TokenStream};
 use crate::model::gpt::{SHARPNESS, Weights, Window};
-use crate::model::graphs::{STEP_LOSS, grad_name, gradient_graph};
+use crate::model::graphs::{STEP_LOSS, gradient_graph};
 use crate::model::init::initialize;
 use crate::model::{ModelConfig, parameters};
 use crate::optim::{Optimizer, Rule, average_name, moment_name, second_moment_name};
@@ -67,6 +68,7 @@ pub struct Trainer<'a> {
     reduction: Reduction,
     model: ModelConfig,
     recipe: Recipe,
+    cut: Cut,
     shapes: BTreeMap<String, Vec<usize>>,
     optimizer: Optimizer,
     gradient: ExecutableId,
@@ -102,7 +104,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Trainer<'a>, TrainError> {
         model.check()?;
         recipe.check()?;
-        check_ranks(collective, recipe)?;
+        let cut = Cut::new(recipe, collective.rank(), collective.size())?;
         // Where sums have an order of their own, keeping micro-batches in order gains nothing.
         let reduction = if collective.ordered() { reduction } else { Reduction::Once };
         let backend = collective.backend();
@@ -127,6 +129,7 @@ impl<'a> Trainer<'a> {
             reduction,
             model,
             recipe,
+            cut,
             shapes,
             optimizer,
             gradient,
@@ -212,25 +215,26 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step, after `elapsed_ms` of training.
-    pub async fn step(
-        &mut self,
-        stream: &mut TokenStream,
-        elapsed_ms: f64,
-    ) -> Result<StepReport, TrainError> {
+    pub async fn step(&mut self, feed: &mut Feed, elapsed_ms: f64) -> Result<StepReport, TrainError> {
         let step = self.progress.step;
         let lr_scale = schedule::lr_scale(&self.recipe, step, elapsed_ms);
         let fake_quant_began = self.maybe_quantize(lr_scale, elapsed_ms).await?;
         let sharpness = schedule::sharpness(&self.recipe, step, elapsed_ms);
-        self.accumulate(stream, sharpness).await?;
+        self.accumulate(feed, sharpness).await?;
         let momentum = schedule::momentum(&self.recipe, step);
         let update = self.apply(lr_scale, momentum).await?;
         self.progress.step += 1;
         self.average(lr_scale).await?;
+        if self.progress.step < self.recipe.iterations {
+            feed.read_ahead(&self.cut);
+        }
         let loss = self.backend().read_state(STEP_LOSS).await?.item();
         let grad_norm = self.backend().read_output(update, "grad_norm").await?.item();
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
-                return Err(self.not_finite(step, what, value).await?);
+                let names: Vec<String> = self.shapes.keys().cloned().collect();
+                let tensor = first_non_finite(self.backend(), &names).await?;
+                return Err(TrainError::NotFinite { step, what, value, tensor });
             }
         }
         Ok(StepReport { step, loss, grad_norm, lr_scale, momentum, fake_quant_began })
@@ -268,25 +272,10 @@ impl<'a> Trainer<'a> {
     }
 
     /// Queues this rank's micro-batches of a step, whose gradients and losses add up in states.
-    async fn accumulate(&mut self, stream: &mut TokenStream, sharpness: f64) -> Result<(), TrainError> {
-        let (seq, take) = (self.recipe.train_seq_len, self.recipe.take_tokens());
-        let run_tokens = self.recipe.rows() * seq;
-        let (rank, size) = (self.collective.rank(), self.collective.size());
-        let (runs, per_take) = (self.recipe.runs(), take / run_tokens);
-        let mut done = 0;
-        for first in (0..runs).step_by(per_take) {
-            let own = |run: &usize| is_own_run(first + run, rank, size);
-            if !(0..per_take).any(|run| own(&run)) {
-                stream.skip(take as u64 + 1);
-                continue;
-            }
-            let Batch { inputs, targets, .. } = stream.batch(take, seq, 0, 1)?;
-            for run in (0..per_take).filter(own) {
-                let range = run * run_tokens..(run + 1) * run_tokens;
-                self.fold(done).await?;
-                self.gradient((&inputs[range.clone()], &targets[range]), done, sharpness).await?;
-                done += 1;
-            }
+    async fn accumulate(&mut self, feed: &mut Feed, sharpness: f64) -> Result<(), TrainError> {
+        for (done, micro_batch) in feed.step(&self.cut)?.iter().enumerate() {
+            self.fold(done).await?;
+            self.gradient(micro_batch, done, sharpness).await?;
         }
         Ok(())
     }
@@ -304,18 +293,16 @@ impl<'a> Trainer<'a> {
     /// Queues this rank's `done`-th micro-batch of a step; with the last one, the sums over all ranks.
     async fn gradient(
         &mut self,
-        (inputs, targets): (&[i32], &[i32]),
+        MicroBatch { tokens, targets }: &MicroBatch,
         done: usize,
         sharpness: f64,
     ) -> Result<(), TrainError> {
-        let (x, y) =
-            (Tensor::i32(&[inputs.len()], inputs.to_vec()), Tensor::i32(&[targets.len()], targets.to_vec()));
         let share = Tensor::scalar(1.0 / self.recipe.runs() as f64);
         // In order, the sum so far lies on rank 0 alone.
         let elsewhere = self.reduction == Reduction::InOrder && self.collective.rank() > 0;
         let keep = Tensor::scalar(if done == 0 || elsewhere { 0.0 } else { 1.0 });
         let sharpness = Tensor::scalar(sharpness);
-        let mut inputs = vec![("tokens", &x), ("targets", &y), ("share", &share), ("keep", &keep)];
+        let mut inputs = vec![("tokens", tokens), ("targets", targets), ("share", &share), ("keep", &keep)];
         if self.progress.fake_quant && self.recipe.qat_rounding == QatRounding::Soft {
             inputs.push((SHARPNESS, &sharpness));
         }
@@ -374,38 +361,6 @@ impl<'a> Trainer<'a> {
         }
         Ok(())
     }
-
-    /// The error for a value of `step` that is not finite: looks through all parameters, then all gradients.
-    async fn not_finite(
-        &mut self,
-        step: u64,
-        what: &'static str,
-        value: f64,
-    ) -> Result<TrainError, TrainError> {
-        let names: Vec<String> = self.shapes.keys().cloned().collect();
-        let sources = names.iter().map(|n| (n.clone(), NonFinite::Parameter(n.clone())));
-        let gradients = names.iter().map(|n| (grad_name(n), NonFinite::Gradient(n.clone())));
-        let mut tensor = NonFinite::Activation;
-        for (state, source) in sources.chain(gradients) {
-            let finite = match self.backend().read_state(&state).await {
-                Ok(values) => values.to_f64().iter().all(|x| x.is_finite()),
-                // Without a gradient of its own it is not at fault.
-                Err(crate::backend::BackendError::UnknownState { .. }) => true,
-                Err(error) => return Err(error.into()),
-            };
-            if !finite {
-                tensor = source;
-                break;
-            }
-        }
-        Ok(TrainError::NotFinite { step, what, value, tensor })
-    }
-}
-
-/// Refuses a number of ranks that does not divide the micro-batches of a step.
-fn check_ranks(collective: &dyn Collective, recipe: &Recipe) -> Result<(), TrainError> {
-    let (ranks, runs) = (collective.size(), recipe.runs());
-    if runs.is_multiple_of(ranks) { Ok(()) } else { Err(TrainError::Ranks { ranks, runs }) }
 }
 
 async fn compile_gradient(

@@ -1,11 +1,10 @@
-// add: (a[n], b[n]) → a + b. accumulate: (sum[n], x[n], keep[]) → keep·sum + x in place; keep = 0 ignores the sum.
-// One thread per element.
+// add: (a[n], b[n]) → a + b, one thread per four elements. accumulate: (sum[n], x[n], keep[]) → keep·sum + x in place; keep = 0
+// ignores the sum; one thread per element.
 
-#include "shared/activation.cuh"
+#include "shared/elements.cuh"
 
 extern "C" __global__ void __launch_bounds__(256) add(const Act* a, const Act* b, Act* y, u32 n) {
-    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n) y[i] = a[i] + b[i];
+    map_two(a, b, y, n, [](float a, float b) { return a + b; });
 }
 
 extern "C" __global__ void __launch_bounds__(256) accumulate(const float* x, const float* keep, float* sum, u32 n) {

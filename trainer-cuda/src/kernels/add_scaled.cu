@@ -1,14 +1,13 @@
-// add_scaled: (x[n,d], scale[d], y[n,d]) → x + scale⊙y, one thread per element.
+// add_scaled: (x[n,d], scale[d], y[n,d]) → x + scale⊙y, one thread per four elements.
 // add_scaled_grad: (scale[d], y[n,d], dz[n,d]) → (dscale[d], dy[n,d]): dy = scale⊙dz, dscale = Σ_n y⊙dz.
 
-#include "shared/activation.cuh"
 #include "shared/column_sums.cuh"
+#include "shared/elements.cuh"
 
 // n: elements
 extern "C" __global__ void __launch_bounds__(256)
 add_scaled(const Act* x, const float* scale, const Act* y, Act* z, u32 n, u32 d) {
-    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n) z[i] = x[i] + scale[i % d] * y[i];
+    map_two_by_channel(x, y, z, n, d, [&](float x, float y, u32 c) { return x + scale[c] * y; });
 }
 
 struct AddScaledGrad {

@@ -16,7 +16,7 @@ pub(super) const KERNELS: &[&Kernel] = &[&ADD_SCALED, &ADD_SCALED_GRAD];
 pub(super) fn add_scaled(low: &mut Lowering<'_>) {
     let [n, d] = low.matrix(0);
     let bindings = vec![Input(0), Input(1), Input(2), Output(0)];
-    low.launch_elements(&ADD_SCALED, bindings, n * d, &[d.into()]);
+    low.launch_fours(&ADD_SCALED, bindings, n * d, &[d.into()]);
 }
 
 pub(super) fn grad(low: &mut Lowering<'_>) {

@@ -1,18 +1,18 @@
-// gated_skip: (x[n,d], s[n,d], weight[d], gate[d]) → γ⊙x + (1-γ)⊙weight⊙s, γ = sigmoid(gate), one thread per element.
+// gated_skip: (x[n,d], s[n,d], weight[d], gate[d]) → γ⊙x + (1-γ)⊙weight⊙s, γ = sigmoid(gate), one thread per four elements.
 // gated_skip_grad: (x, s, weight, gate, dy[n,d]) → (dx[n,d], ds[n,d], dweight[d], dgate[d]): dx = γ⊙dy,
 // ds = (1-γ)⊙weight⊙dy, dweight = Σ_n (1-γ)⊙s⊙dy, dgate = Σ_n γ(1-γ)⊙(x - weight⊙s)⊙dy.
 
-#include "shared/activation.cuh"
 #include "shared/column_sums.cuh"
+#include "shared/elements.cuh"
 #include "shared/math.cuh"
 
 // n: elements
 extern "C" __global__ void __launch_bounds__(256)
 gated_skip(const Act* x, const Act* s, const float* weight, const float* gate, Act* y, u32 n, u32 d) {
-    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    const float2 gamma = sigmoid(gate[i % d]);
-    y[i] = gamma.x * x[i] + gamma.y * weight[i % d] * s[i];
+    map_two_by_channel(x, s, y, n, d, [&](float x, float s, u32 c) {
+        const float2 gamma = sigmoid(gate[c]);
+        return gamma.x * x + gamma.y * weight[c] * s;
+    });
 }
 
 struct GatedSkipGrad {

@@ -16,7 +16,7 @@ pub(super) const KERNELS: &[&Kernel] = &[&GATED_SKIP, &GATED_SKIP_GRAD];
 pub(super) fn gated_skip(low: &mut Lowering<'_>) {
     let [n, d] = low.matrix(0);
     let bindings = vec![Input(0), Input(1), Input(2), Input(3), Output(0)];
-    low.launch_elements(&GATED_SKIP, bindings, n * d, &[d.into()]);
+    low.launch_fours(&GATED_SKIP, bindings, n * d, &[d.into()]);
 }
 
 pub(super) fn grad(low: &mut Lowering<'_>) {

@@ -1,15 +1,14 @@
-// residual_mix: (x[n,d], x0[n,d], mix[2,d]) → mix[0]⊙x + mix[1]⊙x0, one thread per element.
+// residual_mix: (x[n,d], x0[n,d], mix[2,d]) → mix[0]⊙x + mix[1]⊙x0, one thread per four elements.
 // residual_mix_grad: (x[n,d], x0[n,d], mix[2,d], dm[n,d]) → (dx[n,d], dx0[n,d], dmix[2,d]): dx = mix[0]⊙dm,
 // dx0 = mix[1]⊙dm, dmix = [Σ_n x⊙dm, Σ_n x0⊙dm].
 
-#include "shared/activation.cuh"
 #include "shared/column_sums.cuh"
+#include "shared/elements.cuh"
 
 // n: elements
 extern "C" __global__ void __launch_bounds__(256)
 residual_mix(const Act* x, const Act* x0, const float* mix, Act* m, u32 n, u32 d) {
-    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n) m[i] = mix[i % d] * x[i] + mix[d + i % d] * x0[i];
+    map_two_by_channel(x, x0, m, n, d, [&](float x, float x0, u32 c) { return mix[c] * x + mix[d + c] * x0; });
 }
 
 struct ResidualMixGrad {

@@ -16,7 +16,7 @@ pub(super) const KERNELS: &[&Kernel] = &[&RESIDUAL_MIX, &RESIDUAL_MIX_GRAD];
 pub(super) fn residual_mix(low: &mut Lowering<'_>) {
     let [n, d] = low.matrix(0);
     let bindings = vec![Input(0), Input(1), Input(2), Output(0)];
-    low.launch_elements(&RESIDUAL_MIX, bindings, n * d, &[d.into()]);
+    low.launch_fours(&RESIDUAL_MIX, bindings, n * d, &[d.into()]);
 }
 
 pub(super) fn grad(low: &mut Lowering<'_>) {

@@ -20,6 +20,7 @@ use golf_core::eval::{
     AdaptOptions, EvalOptions, Evaluator, Generator, ModelWeights, Sampling, Source, Stream, TttOptimizer,
 };
 use golf_core::tokenizer::{Tokenizer, train_bpe};
+use golf_core::train::feed::Feed;
 use golf_core::train::metrics::Event;
 use golf_core::train::session::{Every, Job, Outcome as RunOutcome, Resume, run as train_run};
 use golf_core::train::{Preset, preset};
@@ -187,7 +188,7 @@ fn train(
     let job = Job {
         model,
         recipe,
-        train,
+        train: Feed::new(train),
         validation: None,
         tokenizer: Some(tokenizer),
         out: fresh(&args.out.join("run"))?,

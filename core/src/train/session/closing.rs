@@ -37,7 +37,8 @@ impl Run<'_, '_> {
         let source = Source::choose(&job.recipe, progress);
         let (model, recipe, backend) = (&job.model, &job.recipe, self.trainer.backend());
         let weights = finish::weights(backend, model, source).await?;
-        let calibration = finish::calibrate(backend, model, recipe, &weights, &mut job.train).await?;
+        let stream = job.train.stream_mut();
+        let calibration = finish::calibrate(backend, model, recipe, &weights, stream).await?;
         self.clock.enter(Phase::Quantize);
         self.warn_of_late_calibration(recipe, progress.step);
         let tensors = finish::quantize(model, recipe, weights, calibration.as_ref())?;

@@ -47,7 +47,7 @@ impl Run<'_, '_> {
         let Some(meta) = ranks::from_first(self.trainer.collective(), "where to resume", meta)? else {
             return Ok(());
         };
-        job.train.seek(meta.position)?;
+        job.train.stream_mut().seek(meta.position)?;
         self.trainer.restore(&states, meta.progress).await?;
         self.trainer.spread().await?;
         self.clock = BudgetClock::system(meta.used);
@@ -189,7 +189,7 @@ impl Run<'_, '_> {
         let progress = self.trainer.progress();
         let states = self.trainer.snapshot().await?;
         self.predict_size(job, progress.step, &states);
-        let (position, used) = (job.train.position(), self.clock.used());
+        let (position, used) = (job.train.stream().position(), self.clock.used());
         let Origin { config_hash, data } = &self.origin;
         let config = RunConfig { model: job.model.clone(), recipe: job.recipe.clone() };
         let meta = Meta { config: Some(config), ..Meta::new(config_hash, data, position, progress, used) };

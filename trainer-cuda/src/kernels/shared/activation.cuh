@@ -27,6 +27,9 @@ __device__ inline float4 four_at(const Act* x) {
     return make_float4(bf16_first(v.x), bf16_second(v.x), bf16_first(v.y), bf16_second(v.y));
 }
 
+// Four neighbours at a multiple of four.
+__device__ inline void store_four(Act* y, float4 v) { *(uint2*)y = make_uint2(bf16_pair(v.x, v.y), bf16_pair(v.z, v.w)); }
+
 // Two neighbours at a multiple of two.
 __device__ inline void store_two(Act* y, float first, float second) { *(u32*)y = bf16_pair(first, second); }
 
@@ -37,5 +40,7 @@ typedef float Act;
 #endif
 
 __device__ inline float4 four_at(const float* x) { return *(const float4*)x; }
+
+__device__ inline void store_four(float* y, float4 v) { *(float4*)y = v; }
 
 __device__ inline void store_two(float* y, float first, float second) { *(float2*)y = make_float2(first, second); }
