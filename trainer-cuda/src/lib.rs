@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `kernel`, `lower` | a CUDA function as data; a step of a plan as launches of functions. No GPU needed |
+//! | `kernel`, `launch`, `lower` | a CUDA function as data; a launch of one; a step of a plan as launches. No GPU needed |
 //! | `kernels/` | one `.cu` and one lowering per op, `shared/` headers, and the one match over all ops |
 //! | `gemm` | a product as a library takes it: column-major, in bf16 |
 //! | `pending`, `join` | all launches of a plan, and where each binding lies; those of one kernel over many tensors as one |
@@ -34,6 +34,7 @@ mod gemm;
 mod join;
 mod kernel;
 pub mod kernels;
+mod launch;
 mod library;
 mod lower;
 mod nccl;
