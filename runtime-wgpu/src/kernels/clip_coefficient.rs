@@ -46,3 +46,24 @@ pub(super) fn clip_coefficient(op: &ClipCoefficient, low: &mut Lowering<'_>) {
 pub(super) fn sum_squares(low: &mut Lowering<'_>) {
     sums::squares(low, Input(0), low.input(0).numel(), Output(0));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::on_gpu;
+    use golf_core::ops::ClipCoefficient;
+    use golf_core::tensor::Tensor;
+
+    #[test]
+    fn any_number_of_sums_is_added_once_each() {
+        let Some(mut gpu) = on_gpu::open("any_number_of_sums_is_added_once_each") else { return };
+        for count in [1, 2, 7, 8, 131] {
+            // Small integers, whose sums are exact.
+            let sums: Vec<Tensor> =
+                (0..count).map(|i| Tensor::f32(&[], vec![(i * i % 23) as f32 + 1.0])).collect();
+            let sum: f32 = sums.iter().map(|sum| sum.to_f32()[0]).sum();
+            let operands: Vec<&Tensor> = sums.iter().collect();
+            let norm = on_gpu::run(&mut gpu, ClipCoefficient { limit: 1.0 }, &operands).to_f32()[0];
+            assert!((norm - sum.sqrt()).abs() <= 2.0 * f32::EPSILON * norm, "{count}: {norm}² for {sum}");
+        }
+    }
+}
