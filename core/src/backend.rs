@@ -223,13 +223,15 @@ pub struct TraceEntry {
     pub flops: u64,
     /// Bytes of operands and results.
     pub bytes: u64,
+    /// The earlier step that its work was timed with, where a device did that of both in one launch.
+    pub timed_with: Option<usize>,
 }
 
 impl TraceEntry {
     /// The entry of `step`.
     pub fn new(step: &Step, seconds: f64) -> Self {
         let (label, op) = (step.label.clone(), step.op.def().name());
-        Self { label, op, seconds, flops: step.flops(), bytes: step.bytes() }
+        Self { label, op, seconds, flops: step.flops(), bytes: step.bytes(), timed_with: None }
     }
 }
 

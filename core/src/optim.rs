@@ -7,8 +7,8 @@
 use crate::graph::{Graph, ValueId};
 use crate::model::graphs::grad_name;
 use crate::ops::{
-    AdamW, Add, Average, ClipCoefficient, Copy, LARGEST_BANK, MuonApply, NesterovMomentum, NewtonSchulz,
-    OpError, Sgd, SumSquares,
+    AdamW, Average, ClipCoefficient, Copy, LARGEST_BANK, MuonApply, NesterovMomentum, NewtonSchulz, OpError,
+    Sgd, SumSquares,
 };
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
@@ -119,16 +119,13 @@ impl Optimizer {
     ) -> Result<Graph, OpError> {
         let mut graph = Graph::new();
         graph.scope("clip");
-        let mut sum: Option<ValueId> = None;
-        for name in self.parameters() {
-            let squares = squares(&mut graph, &name)?;
-            sum = Some(match sum {
-                Some(sum) => graph.apply(Add, &[sum, squares])?,
-                None => squares,
-            });
+        let sums: Result<Vec<ValueId>, OpError> =
+            self.parameters().iter().map(|name| squares(&mut graph, name)).collect();
+        let sums = sums?;
+        if sums.is_empty() {
+            return Ok(graph);
         }
-        let Some(sum) = sum else { return Ok(graph) };
-        let clip = graph.push(ClipCoefficient { limit: self.clip }, &[sum])?;
+        let clip = graph.push(ClipCoefficient { limit: self.clip }, &sums)?;
         graph.output("grad_norm", clip[0]);
         for group in &self.groups {
             let names = group.params.iter().map(String::as_str).filter(|name| owned(name));

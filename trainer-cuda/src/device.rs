@@ -12,6 +12,7 @@ use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param, Storage};
 use crate::nvrtc::Nvrtc;
 use crate::products::ProductError;
+use crate::rows::{self, Row};
 use crate::staging::{LONGEST, Staging};
 use cudarc::driver::{
     CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, result, sys,
@@ -62,6 +63,8 @@ pub struct Buffer(Rc<Allocation>);
 struct Allocation {
     pointer: sys::CUdeviceptr,
     context: Arc<CudaContext>,
+    /// Buffers whose addresses it holds.
+    _named: Vec<Buffer>,
 }
 
 impl Drop for Allocation {
@@ -187,6 +190,28 @@ impl Device {
         Ok(Library { cublaslt, workspace })
     }
 
+    /// Memory of `words` words, zeroed, that keeps the buffers that it names.
+    fn memory(&mut self, words: usize, what: &str, named: Vec<Buffer>) -> Result<Buffer, BackendError> {
+        self.bind()?;
+        let bytes = 4 * words;
+        // SAFETY: the context is bound.
+        let pointer = unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
+            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                let free = self.context.mem_get_info().map_or(0, |(free, _)| free as u64);
+                let (wanted, at_start, total) = (bytes as u64, self.free_at_start, self.info.memory);
+                let room = Some(Room { wanted, free, at_start, total });
+                BackendError::OutOfMemory { backend: self.name(), what: what.to_owned(), room }
+            }
+            _ => self.failed(error),
+        })?;
+        let allocation = Allocation { pointer, context: Arc::clone(&self.context), _named: named };
+        let buffer = Buffer(Rc::new(allocation));
+        // SAFETY: the allocation has these bytes.
+        let zeroed = unsafe { result::memset_d8_async(pointer, 0, bytes, self.stream.cu_stream()) };
+        zeroed.map_err(|error| self.failed(error))?;
+        Ok(buffer)
+    }
+
     fn module(&mut self, kernel: &Kernel, storage: Storage) -> Result<Arc<CudaModule>, BackendError> {
         if let Some(module) = self.modules.get(&(kernel.source.file, storage)) {
             return Ok(Arc::clone(module));
@@ -238,23 +263,15 @@ impl Driver for Device {
     }
 
     fn allocate(&mut self, words: usize, what: &str) -> Result<Buffer, BackendError> {
-        self.bind()?;
-        let bytes = 4 * words;
-        // SAFETY: the context is bound.
-        let pointer = unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
-            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
-                let free = self.context.mem_get_info().map_or(0, |(free, _)| free as u64);
-                let (wanted, at_start, total) = (bytes as u64, self.free_at_start, self.info.memory);
-                let room = Some(Room { wanted, free, at_start, total });
-                BackendError::OutOfMemory { backend: self.name(), what: what.to_owned(), room }
-            }
-            _ => self.failed(error),
-        })?;
-        let buffer = Buffer(Rc::new(Allocation { pointer, context: Arc::clone(&self.context) }));
-        // SAFETY: the allocation has these bytes.
-        let zeroed = unsafe { result::memset_d8_async(pointer, 0, bytes, self.stream.cu_stream()) };
-        zeroed.map_err(|error| self.failed(error))?;
-        Ok(buffer)
+        self.memory(words, what, Vec::new())
+    }
+
+    fn table(&mut self, rows: &[Row<Buffer>]) -> Result<Buffer, BackendError> {
+        let words = rows::table(rows, Buffer::address);
+        let named = rows.iter().flat_map(|row| row.pointers.iter().cloned()).collect();
+        let table = self.memory(words.len(), "rows of a kernel", named)?;
+        self.upload(&words, &table)?;
+        Ok(table)
     }
 
     fn upload(&mut self, words: &[u32], to: &Buffer) -> Result<(), BackendError> {
@@ -310,8 +327,8 @@ impl Driver for Device {
         // A struct of scalars is one argument: the driver reads all of it from the place of its first word, behind which the
         // others lie, and leaves the rest of the list alone.
         // SAFETY: the arguments are those of the kernel's signature, which `Launch::new` checks and the emulation
-        // compares with the source; the driver copies them before the call returns; buffers are live, and freeing one
-        // waits for the device.
+        // compares with the source; the driver copies them before the call returns; buffers are live, those that a table
+        // names with it, and freeing one waits for the device.
         let launched = unsafe {
             result::launch_kernel(
                 function.cu_function(),

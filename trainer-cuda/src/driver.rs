@@ -4,6 +4,7 @@
 use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param, Storage};
 use crate::products::ProductError;
+use crate::rows::Row;
 use golf_core::backend::BackendError;
 
 /// A device that runs kernels one after the other.
@@ -26,6 +27,9 @@ pub trait Driver {
 
     /// Memory of `words` words, at least one, zeroed; `what` it is for is said where there is none left.
     fn allocate(&mut self, words: usize, what: &str) -> Result<Self::Buffer, BackendError>;
+
+    /// The table of `rows`, as [`crate::Row`]s lie in memory. It keeps the buffers that they name.
+    fn table(&mut self, rows: &[Row<Self::Buffer>]) -> Result<Self::Buffer, BackendError>;
 
     /// Writes `words` to the start of `to`. They are copied before this returns.
     fn upload(&mut self, words: &[u32], to: &Self::Buffer) -> Result<(), BackendError>;

@@ -13,6 +13,7 @@ use crate::driver::Driver;
 use crate::gemm::{Gemm, interpret};
 use crate::kernel::{Kernel, Param, Storage};
 use crate::products::ProductError;
+use crate::rows::{self, Row};
 use golf_core::backend::{BackendError, Room};
 use golf_core::ops::LinearForm;
 use libloading::Library;
@@ -203,7 +204,11 @@ fn as_declared(kernel: &Kernel, storage: Storage) -> String {
         ('H', _) | ('o', Storage::Full) => 'w',
         (letter, _) => letter,
     };
-    kernel.signature.chars().map(letter).collect()
+    let of = |letters: &str| letters.chars().map(letter).collect::<String>();
+    let Some(row) = kernel.row() else { return of(kernel.signature) };
+    // The table comes first, and the number of rows before other scalars.
+    let (pointers, scalars) = kernel.shared().split_at(kernel.pointers().len());
+    format!("{}|{}u{scalars}", of(row), of(pointers))
 }
 
 impl Driver for Emulator {
@@ -230,6 +235,13 @@ impl Driver for Emulator {
         }
         self.used.set(self.used.get() + bytes);
         Ok(Memory::new(words, Rc::new(Share { bytes, used: Rc::clone(&self.used) })))
+    }
+
+    fn table(&mut self, rows: &[Row<Memory>]) -> Result<Memory, BackendError> {
+        let words = rows::table(rows, |memory| memory.pointer() as u64);
+        let table = self.allocate(words.len(), "rows of a kernel")?;
+        self.upload(&words, &table)?;
+        Ok(table.naming(rows.iter().flat_map(|row| row.pointers.iter().cloned())))
     }
 
     fn upload(&mut self, words: &[u32], to: &Memory) -> Result<(), BackendError> {
@@ -289,9 +301,13 @@ impl Driver for Emulator {
             let message = unsafe { CStr::from_ptr(failure) }.to_string_lossy().into_owned();
             return Err(self.failed(kernel, message));
         }
-        match buffers.iter().position(|memory| !memory.is_guarded()) {
+        if let Some(i) = buffers.iter().position(|memory| !memory.is_guarded()) {
+            return Err(self.failed(kernel, format!("wrote outside buffer {i}")));
+        }
+        let mut named = buffers.iter().flat_map(|memory| memory.named.iter());
+        match named.position(|memory| !memory.is_guarded()) {
             None => Ok(()),
-            Some(i) => Err(self.failed(kernel, format!("wrote outside buffer {i}"))),
+            Some(i) => Err(self.failed(kernel, format!("wrote outside buffer {i} of its rows"))),
         }
     }
 

@@ -5,8 +5,8 @@
 
 use crate::driver::Driver;
 use crate::kernel::{Kernel, Param};
-use crate::lower::{Launch, Precision};
-use crate::pending::{Pending, Place, Placed};
+use crate::lower::Launch;
+use crate::pending::{Options, Pending, Place, Placed};
 use crate::products::Chosen;
 use crate::tables::Tables;
 use golf_core::backend::{BackendError, TraceEntry};
@@ -32,6 +32,8 @@ struct Ready<D: Driver> {
     params: Vec<Param>,
     /// The step of the plan that it belongs to.
     step: usize,
+    /// Other steps whose work it does too.
+    joined: Vec<usize>,
 }
 
 /// Who does a launch's work.
@@ -87,15 +89,6 @@ enum Recorded<R> {
     Never,
 }
 
-/// How plans are compiled.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Options {
-    /// Fill with NaN what no kernel may read.
-    pub poison: bool,
-    /// How products are formed.
-    pub precision: Precision,
-}
-
 impl<D: Driver> Executable<D> {
     /// Allocates and compiles everything that `plan` needs. States must exist.
     pub fn new(
@@ -107,7 +100,7 @@ impl<D: Driver> Executable<D> {
         options: Options,
     ) -> Result<Self, BackendError> {
         let mut memory = Memory { driver, bytes: 0 };
-        let pending = Pending::of(&plan, options.precision, chosen.products(), options.poison);
+        let pending = Pending::of(&plan, options, chosen.products());
         let mut slots = Vec::with_capacity(plan.slots.len());
         for (index, (slot, &words)) in plan.slots.iter().zip(&pending.slots).enumerate() {
             slots.push(match &slot.kind {
@@ -127,25 +120,35 @@ impl<D: Driver> Executable<D> {
             sizes.iter().map(|&words| memory.allocate(words, what)).collect()
         };
         let scratch = shared(&pending.scratch, "scratch memory of kernels")?;
+        let partials = shared(&pending.partials, "partial sums")?;
         let rounded = shared(&pending.rounded, "operands in bf16")?;
-        let bytes = memory.bytes;
+        let bytes = memory.bytes + 4 * pending.table_words() as u64;
         let mut launches = Vec::with_capacity(pending.launches.len());
-        for Placed { launch, places, step } in pending.launches {
-            let mut buffers = Vec::with_capacity(places.len());
-            for place in places {
-                buffers.push(match place {
-                    Place::Slot(slot) => slots[slot].clone(),
-                    Place::Scratch(index) => scratch[index].clone(),
-                    Place::Rounded(index) => rounded[index].clone(),
-                    Place::Table(table) => tables.get(driver, &table)?,
-                });
+        for Placed { launch, rows, places, step, joined } in pending.launches {
+            let mut at = |places: &[Place]| -> Result<Vec<D::Buffer>, BackendError> {
+                let buffer = |place: &Place| match place {
+                    Place::Slot(slot) => Ok(slots[*slot].clone()),
+                    Place::Scratch(index) => Ok(scratch[*index].clone()),
+                    Place::Partial(index) => Ok(partials[*index].clone()),
+                    Place::Rounded(index) => Ok(rounded[*index].clone()),
+                    Place::Table(table) => tables.get(driver, table),
+                };
+                places.iter().map(buffer).collect()
+            };
+            let mut buffers = at(&places)?;
+            let Launch { kernel, gemm, storage, mut params, blocks, .. } = launch;
+            let rows: Result<Vec<_>, BackendError> =
+                rows.iter().map(|row| Ok(row.with_pointers(at(&row.pointers)?))).collect();
+            let rows = rows?;
+            if !rows.is_empty() {
+                buffers.insert(0, driver.table(&rows)?);
+                params.insert(0, rows.len().into());
             }
-            let Launch { kernel, gemm, storage, params, blocks, .. } = launch;
             let work = match gemm {
                 Some(gemm) => Work::Library(chosen.product(&gemm)),
                 None => Work::Kernel { function: driver.function(kernel, storage)?, kernel, blocks },
             };
-            launches.push(Ready { work, buffers, params, step });
+            launches.push(Ready { work, buffers, params, step, joined });
         }
         let mut executable =
             Executable { plan, slots, launches, saved, bytes, cuts: Vec::new(), parts: Vec::new() };
@@ -234,7 +237,7 @@ impl<D: Driver> Executable<D> {
     }
 
     /// Launches everything call by call; the time of every step. Where the host is slower than the device, a step's time is
-    /// the host's.
+    /// the host's. A launch that does the work of several steps is timed with the first of them, and the others say so.
     pub fn trace(&self, driver: &mut D) -> Result<Vec<TraceEntry>, BackendError> {
         let mut moments = vec![driver.moment()?];
         for of_step in self.launches.chunk_by(|a, b| a.step == b.step) {
@@ -247,13 +250,17 @@ impl<D: Driver> Executable<D> {
         for (step, between) in steps.zip(moments.windows(2)) {
             seconds[step] = driver.seconds(&between[0], &between[1])?;
         }
-        Ok(self
+        let mut entries: Vec<TraceEntry> = self
             .plan
             .steps
             .iter()
             .zip(seconds)
             .map(|(step, seconds)| TraceEntry::new(step, seconds))
-            .collect())
+            .collect();
+        for ready in &self.launches {
+            ready.joined.iter().for_each(|&step| entries[step].timed_with = Some(ready.step));
+        }
+        Ok(entries)
     }
 
     /// Copies results that lie in states.

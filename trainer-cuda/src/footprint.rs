@@ -1,7 +1,7 @@
 //! How much memory a plan takes on a device: known from the plan alone, without a device.
 
 use crate::lower::{Precision, Products};
-use crate::pending::Pending;
+use crate::pending::{Options, Pending};
 use golf_core::plan::{Plan, SlotKind};
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ pub struct Footprint {
     pub inputs: u64,
     /// Values between steps.
     pub values: u64,
-    /// Scratch memory inside steps, operands in bf16 among it, and what a library works in.
+    /// Scratch memory inside steps, operands in bf16 and tables of rows among it, and what a library works in.
     pub scratch: u64,
 }
 
@@ -26,7 +26,7 @@ impl Footprint {
     pub fn of(plan: &Plan, precision: Precision) -> Footprint {
         let mut footprint = Footprint::default();
         let products = Products::Library { refused: HashSet::new() };
-        let pending = Pending::of(plan, precision, &products, false);
+        let pending = Pending::of(plan, Options { precision, ..Options::default() }, &products);
         for (slot, &words) in plan.slots.iter().zip(&pending.slots) {
             let bytes = 4 * words as u64;
             match slot.kind {
@@ -35,8 +35,8 @@ impl Footprint {
                 SlotKind::Scratch => footprint.values += bytes,
             }
         }
-        footprint.scratch =
-            pending.scratch.iter().chain(&pending.rounded).map(|&words| 4 * words as u64).sum();
+        let scratch = pending.scratch.iter().chain(&pending.partials).chain(&pending.rounded);
+        footprint.scratch = 4 * (scratch.sum::<usize>() + pending.table_words()) as u64;
         if !pending.rounded.is_empty() {
             footprint.scratch += WORKSPACE as u64;
         }

@@ -23,8 +23,10 @@ pub static HEADERS: &[Source] = &[
     Source { file: "shared/mma.cuh", text: include_str!("kernels/shared/mma.cuh") },
     Source { file: "shared/operand.cuh", text: include_str!("kernels/shared/operand.cuh") },
     Source { file: "shared/packed.cuh", text: include_str!("kernels/shared/packed.cuh") },
+    Source { file: "shared/pieces.cuh", text: include_str!("kernels/shared/pieces.cuh") },
     Source { file: "shared/product.cuh", text: include_str!("kernels/shared/product.cuh") },
     Source { file: "shared/reduce.cuh", text: include_str!("kernels/shared/reduce.cuh") },
+    Source { file: "shared/rows.cuh", text: include_str!("kernels/shared/rows.cuh") },
     Source { file: "shared/tile.cuh", text: include_str!("kernels/shared/tile.cuh") },
     Source { file: "shared/tile_bf16.cuh", text: include_str!("kernels/shared/tile_bf16.cuh") },
     Source { file: "shared/vector.cuh", text: include_str!("kernels/shared/vector.cuh") },
@@ -47,6 +49,9 @@ impl Source {
 /// Contract of every kernel: grids and blocks are one-dimensional; pointers to device memory come first, then scalars, the
 /// last of which may be a struct of them;
 /// its shared memory is static; it writes every word of its results that the step promises, whatever lay there.
+///
+/// A kernel over many tensors is *rowed*: what differs from tensor to tensor comes from rows of a table. Its first argument is the
+/// table, and its first scalar the number of rows; rows of one launch have nothing to do with each other.
 #[derive(Debug, PartialEq)]
 pub struct Kernel {
     /// The file that holds it.
@@ -55,6 +60,7 @@ pub struct Kernel {
     pub entry: &'static str,
     /// One letter per parameter. Pointers: `r` to what is read, `w` to what is written (and perhaps read), `a` and `o` the same of
     /// activations, `h` and `H` the same of pairs of bf16 whatever [`Storage`] is. Then scalars: `u` an unsigned word, `f` a float.
+    /// Of a rowed kernel first the same of the fields of a row, and a bar.
     pub signature: &'static str,
     /// Threads of a block.
     pub threads: usize,
@@ -80,21 +86,44 @@ impl Storage {
     }
 }
 
+/// Those of `letters` that are of pointers.
+fn pointers_of(letters: &'static str) -> &'static str {
+    let scalars = letters.trim_start_matches(|letter| "rwaohH".contains(letter));
+    &letters[..letters.len() - scalars.len()]
+}
+
 impl Kernel {
-    /// Letters of its pointers.
+    /// Letters of the fields of a row; `None` of a kernel that has no rows.
+    pub fn row(&self) -> Option<&'static str> {
+        self.signature.split_once('|').map(|(row, _)| row)
+    }
+
+    /// Letters of its parameters but for rows.
+    pub fn shared(&self) -> &'static str {
+        self.signature.split_once('|').map_or(self.signature, |(_, shared)| shared)
+    }
+
+    /// Letters of its pointers but for those of rows.
     pub fn pointers(&self) -> &'static str {
-        let scalars = self.signature.trim_start_matches(|letter| "rwaohH".contains(letter));
-        &self.signature[..self.signature.len() - scalars.len()]
+        pointers_of(self.shared())
+    }
+
+    /// Letters of the pointers of a row.
+    pub fn row_pointers(&self) -> &'static str {
+        pointers_of(self.row().unwrap_or_default())
     }
 
     /// Whether it reads or writes activations, and so comes in two forms.
     pub fn has_activations(&self) -> bool {
-        self.pointers().contains(['a', 'o'])
+        [self.pointers(), self.row_pointers()].iter().any(|letters| letters.contains(['a', 'o']))
     }
 }
 
 /// Threads of a block of an elementwise kernel.
 pub const ELEMENTS: usize = 256;
+
+/// Elements of a piece of a tensor, which a block takes where it takes more than one per thread; as in `shared/pieces.cuh`.
+pub const PIECE: usize = 2048;
 
 /// A scalar argument of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq)]

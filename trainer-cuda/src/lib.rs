@@ -2,10 +2,11 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `kernel`, `lower` | a CUDA function as data; a step of a plan as launches of functions. No GPU needed |
+//! | `kernel`, `launch`, `lower` | a CUDA function as data; a launch of one; a step of a plan as launches. No GPU needed |
 //! | `kernels/` | one `.cu` and one lowering per op, `shared/` headers, and the one match over all ops |
 //! | `gemm` | a product as a library takes it: column-major, in bf16 |
-//! | `pending` | all launches of a plan, and where each binding lies |
+//! | `pending`, `join` | all launches of a plan, and where each binding lies; those of one kernel over many tensors as one |
+//! | `rows` | what a kernel over many tensors is told of each |
 //! | `exec`, `tables` | a plan's buffers, launches and results on a device; constant tables |
 //! | `products` | who forms which product: a library, once compared with our own kernel, or that |
 //! | `driver` | what a device is: memory, kernels, launches in order |
@@ -33,8 +34,10 @@ mod emulate;
 mod exec;
 mod footprint;
 mod gemm;
+mod join;
 mod kernel;
 pub mod kernels;
+mod launch;
 mod library;
 mod lower;
 mod nccl;
@@ -42,6 +45,7 @@ mod nvrtc;
 mod pending;
 mod products;
 mod ranks;
+mod rows;
 mod staging;
 mod tables;
 
@@ -56,19 +60,21 @@ pub use driver::Driver;
 pub use emulate::{Compiled, Emulator, EmulatorError, Fidelity, Memory, Order, Recording};
 pub use footprint::Footprint;
 pub use gemm::{Columns, Gemm, Stored};
-pub use kernel::{ELEMENTS, HEADERS, Kernel, Param, Source, Storage};
+pub use kernel::{ELEMENTS, HEADERS, Kernel, PIECE, Param, Source, Storage};
 pub use lower::{Binding, Launch, Lowering, Precision, Products, Table};
 pub use nccl::{Nccl, nccl_version};
 pub use nvrtc::{Compilation, Nvrtc, NvrtcError, Usage};
 pub use products::{ProductError, library_products};
 pub use ranks::{DeviceCollective, Link, Move};
+pub use rows::Row;
 
-use exec::{Executable, Options, State, States, allocate, words_of};
+use exec::{Executable, State, States, allocate, words_of};
 use golf_core::backend::{
     Backend, BackendError, ExecutableId, Executables, LocalFuture, TraceEntry, check_inputs,
 };
 use golf_core::plan::Plan;
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
+use pending::Options;
 use products::Chosen;
 use tables::Tables;
 
@@ -115,6 +121,13 @@ impl<D: Driver> Cuda<D> {
     /// Forms products in this precision, f32 unless said. Applies to plans compiled from now on.
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.options.precision = precision;
+        self
+    }
+
+    /// Launches every tensor by itself where one launch would do for many, to find the kernel at fault. Applies to plans
+    /// compiled from now on.
+    pub fn with_tensors_apart(mut self) -> Self {
+        self.options.apart = true;
         self
     }
 

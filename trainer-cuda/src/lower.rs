@@ -4,11 +4,14 @@
 //! printed, on a machine without a GPU.
 
 use crate::gemm::Gemm;
-use crate::kernel::{ELEMENTS, Kernel, Param, Source, Storage};
+use crate::kernel::{ELEMENTS, Kernel, Param, Storage};
 use crate::kernels::{narrow, widen};
+use crate::rows::Row;
 use golf_core::plan::Step;
 use golf_core::tensor::TensorType;
 use std::collections::HashSet;
+
+pub use crate::launch::{Binding, Launch, Table};
 
 /// How products of matrices are formed, and what activations are between kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,83 +49,6 @@ impl Products {
 
 static OWN: Products = Products::Own;
 
-/// A constant table that the executor uploads once per device.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Table {
-    /// `f32[seq, dims/2, 2]`: cosine and sine of every rotary angle, formed in f64.
-    Rope {
-        /// Positions.
-        seq: usize,
-        /// Rotated channels.
-        dims: usize,
-        /// Rotary base.
-        base: f64,
-    },
-}
-
-/// A buffer bound by a launch.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Binding {
-    /// Operand of the step.
-    Input(usize),
-    /// Result of the step; an in-place pair is bound once, as the result.
-    Output(usize),
-    /// Scratch buffer by index; lives for the step only.
-    Scratch(usize),
-    /// Operand of a library's product in bf16 by index, written by one launch that rounds it.
-    Rounded(usize),
-    /// Constant table.
-    Table(Table),
-}
-
-/// What stands for the kernel in launches of a library: a name, and a signature to check. Its scalar is the offset of the
-/// result in floats.
-static LIBRARY: Kernel = Kernel {
-    source: &Source { file: "cuBLASLt", text: "" },
-    entry: "cublaslt_bf16",
-    signature: "rrwu",
-    threads: 0,
-};
-
-/// A kernel over so many blocks, or a library's product.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// The kernel.
-    pub kernel: &'static Kernel,
-    /// The product, where a library forms it; the kernel then is a name.
-    pub gemm: Option<Gemm>,
-    /// What its activations are stored as.
-    pub storage: Storage,
-    /// Its pointers in order.
-    pub bindings: Vec<Binding>,
-    /// Its scalars in order.
-    pub params: Vec<Param>,
-    /// Blocks; a launch of none is not made.
-    pub blocks: usize,
-}
-
-impl Launch {
-    /// A launch whose bindings and parameters are those of the kernel's signature; anything else is a bug of a lowering.
-    pub fn new(kernel: &'static Kernel, bindings: Vec<Binding>, params: Vec<Param>, blocks: usize) -> Self {
-        let pointers = kernel.pointers().len();
-        let scalars: String = params.iter().map(|param| param.letter()).collect();
-        assert!(
-            pointers == bindings.len() && kernel.signature[pointers..] == scalars,
-            "kernel `{}` takes `{}`, not {} buffers and `{scalars}`",
-            kernel.entry,
-            kernel.signature,
-            bindings.len()
-        );
-        Self { kernel, gemm: None, storage: Storage::Full, bindings, params, blocks }
-    }
-
-    /// The library's product `gemm` of bf16 operands `a` and `b` into `y`, floats from `offset` on.
-    pub fn library(gemm: Gemm, [a, b, y]: [Binding; 3], offset: usize) -> Self {
-        let launch = Self::new(&LIBRARY, vec![a, b, y], vec![offset.into()], 1);
-        Self { gemm: Some(gemm), ..launch }
-    }
-}
-
 /// A step under lowering.
 pub struct Lowering<'a> {
     step: &'a Step,
@@ -138,6 +64,8 @@ pub struct Lowering<'a> {
     pub scratch: Vec<usize>,
     /// Scratch buffers of activations in bf16.
     half_scratch: Vec<usize>,
+    /// Words of every scratch buffer that no other step shares.
+    pub partials: Vec<usize>,
     /// Words of every rounded operand.
     pub rounded: Vec<usize>,
 }
@@ -153,6 +81,7 @@ impl<'a> Lowering<'a> {
             launches: Vec::new(),
             scratch: Vec::new(),
             half_scratch: Vec::new(),
+            partials: Vec::new(),
             rounded: Vec::new(),
         }
     }
@@ -175,7 +104,7 @@ impl<'a> Lowering<'a> {
             Binding::Input(i) => of(inputs, *i),
             Binding::Output(i) => of(outputs, *i),
             Binding::Scratch(i) => self.half_scratch.contains(i),
-            Binding::Rounded(_) | Binding::Table(_) => false,
+            Binding::Partial(_) | Binding::Rounded(_) | Binding::Table(_) => false,
         }
     }
 
@@ -225,6 +154,12 @@ impl<'a> Lowering<'a> {
         self.scratch(n.div_ceil(2))
     }
 
+    /// A scratch buffer of `words` that no other step shares: what is small, so that launches of several steps can be joined.
+    pub fn partials(&mut self, words: usize) -> Binding {
+        self.partials.push(words);
+        Binding::Partial(self.partials.len() - 1)
+    }
+
     /// A buffer of `words` for an operand in bf16.
     pub fn rounded(&mut self, words: usize) -> Binding {
         self.rounded.push(words);
@@ -245,14 +180,17 @@ impl<'a> Lowering<'a> {
     /// Appends a launch. Where all its activations are in bf16 it is of that form; where some are, or where a kernel that knows
     /// only floats meets one, floats in scratch memory take their place.
     pub fn push(&mut self, mut launch: Launch) {
-        let letters = launch.kernel.pointers().as_bytes();
-        let activations =
-            || letters.iter().zip(&launch.bindings).filter(|(letter, _)| b"ao".contains(letter));
+        let kernel = launch.kernel;
+        let of_rows =
+            launch.rows.iter_mut().flat_map(|row| kernel.row_pointers().bytes().zip(&mut row.pointers));
+        let bound: Vec<(u8, &mut Binding)> =
+            of_rows.chain(kernel.pointers().bytes().zip(&mut launch.bindings)).collect();
+        let activations = || bound.iter().filter(|(letter, _)| b"ao".contains(letter));
         let half = activations().next().is_some() && activations().all(|(_, binding)| self.is_half(binding));
         launch.storage = if half { Storage::Half } else { Storage::Full };
         let mut before: Vec<(Binding, Binding)> = Vec::new();
         let mut after: Vec<(Binding, Binding)> = Vec::new();
-        for (letter, binding) in letters.iter().zip(&mut launch.bindings) {
+        for (letter, binding) in bound {
             let fits = matches!(letter, b'h' | b'H') || half && matches!(letter, b'a' | b'o');
             if fits || !self.is_half(binding) {
                 continue;
@@ -282,6 +220,29 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// Appends a launch over `rows`.
+    pub fn launch_rows(
+        &mut self,
+        kernel: &'static Kernel,
+        rows: Vec<Row<Binding>>,
+        bindings: Vec<Binding>,
+        params: Vec<Param>,
+    ) {
+        self.push(Launch::over(kernel, rows, bindings, params));
+    }
+
+    /// Appends a launch over one tensor of `n` elements, a block per piece; launches of other steps may be joined to it.
+    pub fn launch_pieces(
+        &mut self,
+        kernel: &'static Kernel,
+        tensor: Vec<Binding>,
+        n: usize,
+        bindings: Vec<Binding>,
+        params: Vec<Param>,
+    ) {
+        self.launch_rows(kernel, vec![Row::of_pieces(tensor, n)], bindings, params);
+    }
+
     /// Appends an elementwise launch: one thread per element. `n` becomes the first scalar.
     pub fn launch_elements(
         &mut self,
@@ -304,29 +265,5 @@ impl<'a> Lowering<'a> {
     ) {
         let params = [&[Param::from(n)], params].concat();
         self.launch(kernel, bindings, params, n.div_ceil(4 * ELEMENTS));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    static SOURCE: Source = Source { file: "none.cu", text: "" };
-    static KERNEL: Kernel = Kernel { source: &SOURCE, entry: "none", signature: "rwuf", threads: ELEMENTS };
-
-    fn launch(params: Vec<Param>) -> Launch {
-        Launch::new(&KERNEL, vec![Binding::Input(0), Binding::Output(0)], params, 1)
-    }
-
-    #[test]
-    fn a_launch_takes_what_the_signature_says() {
-        let launch = launch(vec![7usize.into(), 0.5.into()]);
-        assert_eq!(launch.params.iter().map(|param| param.word()).collect::<Vec<_>>(), [7, 0.5f32.to_bits()]);
-    }
-
-    #[test]
-    #[should_panic(expected = "kernel `none` takes `rwuf`, not 2 buffers and `fu`")]
-    fn scalars_in_another_order_are_a_bug() {
-        launch(vec![0.5.into(), 7usize.into()]);
     }
 }

@@ -5,9 +5,11 @@
 //!
 //! Invariant: a rounded operand is used only while what it was rounded from has not been written since.
 
+use crate::join::join;
 use crate::kernel::Param;
 use crate::kernels;
 use crate::lower::{Binding, Launch, Lowering, Precision, Products, Table};
+use crate::rows::{Row, table_words};
 use golf_core::plan::{Activations, Plan, Step};
 
 /// Where a binding's memory is.
@@ -15,6 +17,7 @@ use golf_core::plan::{Activations, Plan, Step};
 pub(crate) enum Place {
     Slot(usize),
     Scratch(usize),
+    Partial(usize),
     Rounded(usize),
     Table(Table),
 }
@@ -23,8 +26,40 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct Placed {
     pub launch: Launch,
+    /// Its rows, where its kernel has any.
+    pub rows: Vec<Row<Place>>,
     pub places: Vec<Place>,
     pub step: usize,
+    /// Other steps whose work it does too.
+    pub joined: Vec<usize>,
+}
+
+impl Placed {
+    fn new(launch: Launch, step: usize, place: impl Fn(&Binding) -> Place) -> Self {
+        let all = |bindings: &[Binding]| bindings.iter().map(&place).collect();
+        let rows = launch.rows.iter().map(|row| row.with_pointers(all(&row.pointers))).collect();
+        let places = all(&launch.bindings);
+        Placed { launch, rows, places, step, joined: Vec::new() }
+    }
+
+    /// What it reads and writes, and whether it writes it.
+    pub fn touched(&self) -> impl Iterator<Item = (bool, &Place)> {
+        let kernel = self.launch.kernel;
+        let of_rows = self.rows.iter().flat_map(|row| kernel.row_pointers().bytes().zip(&row.pointers));
+        let all = of_rows.chain(kernel.pointers().bytes().zip(&self.places));
+        all.map(|(letter, place)| (b"woH".contains(&letter), place))
+    }
+}
+
+/// How plans are compiled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    /// Fill with NaN what no kernel may read.
+    pub poison: bool,
+    /// How products are formed.
+    pub precision: Precision,
+    /// Launch every tensor by itself.
+    pub apart: bool,
 }
 
 /// A plan's launches, and the buffers that its steps share.
@@ -35,6 +70,8 @@ pub(crate) struct Pending {
     pub slots: Vec<usize>,
     /// Words of every scratch buffer.
     pub scratch: Vec<usize>,
+    /// Words of every scratch buffer that is one step's alone.
+    pub partials: Vec<usize>,
     /// Words of every buffer of rounded operands.
     pub rounded: Vec<usize>,
 }
@@ -43,9 +80,9 @@ pub(crate) struct Pending {
 const POISON: u32 = 0x7fc0_7fc0;
 
 impl Pending {
-    /// Those of `plan`; with `poison`, what no kernel may read is filled with NaN.
-    pub fn of(plan: &Plan, precision: Precision, products: &Products, poison: bool) -> Self {
-        let activations = match precision {
+    /// Those of `plan`.
+    pub fn of(plan: &Plan, options: Options, products: &Products) -> Self {
+        let activations = match options.precision {
             Precision::F32 => Activations::none(plan),
             Precision::Bf16 => Activations::of(plan),
         };
@@ -54,42 +91,36 @@ impl Pending {
         for (number, step) in plan.steps.iter().enumerate() {
             let (inputs, outputs) = (&activations.inputs[number], &activations.outputs[number]);
             let mut lowering =
-                Lowering::new(step, precision).with_products(products).with_halves(inputs, outputs);
+                Lowering::new(step, options.precision).with_products(products).with_halves(inputs, outputs);
             kernels::lower(&step.op, &mut lowering);
-            let Lowering { launches, scratch, rounded, .. } = lowering;
+            let Lowering { launches, scratch, partials, rounded, .. } = lowering;
             largest_of_each(&mut pending.scratch, &scratch);
-            if poison {
-                let pairs = step.op.def().in_place();
-                let fresh =
-                    step.outputs.iter().enumerate().filter(|(r, _)| pairs.iter().all(|(o, _)| o != r));
-                fresh.for_each(|(_, operand)| {
-                    let words = pending.slots[operand.slot].min(operand.ty.words());
-                    pending.fill(number, Place::Slot(operand.slot), words);
-                });
-                let scratch = scratch.iter().enumerate();
-                scratch.for_each(|(i, &words)| pending.fill(number, Place::Scratch(i), words));
+            let mut memory =
+                Memory { step, partials: pending.partials.len(), rounded: vec![0; rounded.len()] };
+            pending.partials.extend(&partials);
+            if options.poison {
+                pending.fill_fresh(number, step, &scratch, &partials);
             }
-            let mut held = vec![0; rounded.len()];
             for launch in launches.into_iter().filter(|launch| launch.blocks > 0) {
                 if kernels::rounds(launch.kernel)
                     && let Some(&Binding::Rounded(i)) = launch.bindings.get(1)
                 {
-                    let source = place(&launch.bindings[0], step, &held);
+                    let source = memory.place(&launch.bindings[0]);
                     let (index, fresh) =
                         kept.hold(Rounding { source, params: launch.params.clone() }, rounded[i]);
-                    held[i] = index;
+                    memory.rounded[i] = index;
                     if !fresh {
                         continue;
                     }
-                    if poison {
+                    if options.poison {
                         pending.fill(number, Place::Rounded(index), rounded[i]);
                     }
                 }
-                let places = launch.bindings.iter().map(|binding| place(binding, step, &held)).collect();
-                kept.forget_written(&launch, &places);
-                pending.launches.push(Placed { launch, places, step: number });
+                let placed = Placed::new(launch, number, |binding| memory.place(binding));
+                kept.forget_written(&placed);
+                pending.launches.push(placed);
             }
-            if poison {
+            if options.poison {
                 for &slot in &step.frees {
                     kept.forget(&Place::Slot(slot));
                     let words = pending.slots[slot];
@@ -98,25 +129,59 @@ impl Pending {
             }
         }
         pending.rounded = kept.buffers.into_iter().map(|buffer| buffer.words).collect();
+        if !options.apart {
+            pending.launches = join(pending.launches);
+        }
         pending
     }
 
+    /// Words of all tables of rows.
+    pub fn table_words(&self) -> usize {
+        self.launches.iter().map(|placed| table_words(&placed.rows)).sum()
+    }
+
+    /// Poisons what a step may not read before it writes it: results that are not in place, and scratch memory.
+    fn fill_fresh(&mut self, number: usize, step: &Step, scratch: &[usize], partials: &[usize]) {
+        let pairs = step.op.def().in_place();
+        let fresh = step.outputs.iter().enumerate().filter(|(r, _)| pairs.iter().all(|(o, _)| o != r));
+        for (_, operand) in fresh {
+            let words = self.slots[operand.slot].min(operand.ty.words());
+            self.fill(number, Place::Slot(operand.slot), words);
+        }
+        scratch.iter().enumerate().for_each(|(i, &words)| self.fill(number, Place::Scratch(i), words));
+        let first = self.partials.len() - partials.len();
+        let partials = partials.iter().enumerate();
+        partials.for_each(|(i, &words)| self.fill(number, Place::Partial(first + i), words));
+    }
+
     fn fill(&mut self, step: usize, target: Place, words: usize) {
-        // Which binding it is does not matter: the place is given beside the launch.
+        // Which binding it is does not matter: its place is given.
         let launch = kernels::fill(Binding::Output(0), words, POISON);
         if launch.blocks > 0 {
-            self.launches.push(Placed { launch, places: vec![target], step });
+            self.launches.push(Placed::new(launch, step, |_| target.clone()));
         }
     }
 }
 
-fn place(binding: &Binding, step: &Step, held: &[usize]) -> Place {
-    match binding {
-        Binding::Input(i) => Place::Slot(step.inputs[*i].slot),
-        Binding::Output(i) => Place::Slot(step.outputs[*i].slot),
-        Binding::Scratch(i) => Place::Scratch(*i),
-        Binding::Rounded(i) => Place::Rounded(held[*i]),
-        Binding::Table(table) => Place::Table(table.clone()),
+/// Where a step's bindings are.
+struct Memory<'a> {
+    step: &'a Step,
+    /// The plan's number of the step's first buffer of its own.
+    partials: usize,
+    /// Buffers of the step's rounded operands.
+    rounded: Vec<usize>,
+}
+
+impl Memory<'_> {
+    fn place(&self, binding: &Binding) -> Place {
+        match binding {
+            Binding::Input(i) => Place::Slot(self.step.inputs[*i].slot),
+            Binding::Output(i) => Place::Slot(self.step.outputs[*i].slot),
+            Binding::Scratch(i) => Place::Scratch(*i),
+            Binding::Partial(i) => Place::Partial(self.partials + i),
+            Binding::Rounded(i) => Place::Rounded(self.rounded[*i]),
+            Binding::Table(table) => Place::Table(table.clone()),
+        }
     }
 }
 
@@ -172,10 +237,8 @@ impl Kept {
         (index, found.is_none())
     }
 
-    fn forget_written(&mut self, launch: &Launch, places: &Vec<Place>) {
-        let written =
-            launch.kernel.signature.bytes().zip(places).filter(|(letter, _)| b"woH".contains(letter));
-        written.for_each(|(_, place)| self.forget(place));
+    fn forget_written(&mut self, placed: &Placed) {
+        placed.touched().filter(|(written, _)| *written).for_each(|(_, place)| self.forget(place));
     }
 
     /// What was rounded from `place` is no longer what is there.
@@ -196,6 +259,8 @@ mod tests {
     use golf_core::plan::PlanOptions;
     use golf_core::tensor::TensorType;
 
+    const BF16: Options = Options { poison: false, precision: Precision::Bf16, apart: false };
+
     /// Entries of the launches of a plan in which `x` meets three weights, and then another `x` does.
     fn entries(products: &Products) -> (Vec<&'static str>, Pending) {
         let mut graph = Graph::new();
@@ -208,7 +273,7 @@ mod tests {
         let last = graph.push(Linear::NT, &[sum, grad]).expect("the operands fit")[0];
         graph.output("last", last);
         let plan = Plan::new("test", &graph, PlanOptions::default());
-        let pending = Pending::of(&plan, Precision::Bf16, products, false);
+        let pending = Pending::of(&plan, BF16, products);
         (pending.launches.iter().map(|placed| placed.launch.kernel.entry).collect(), pending)
     }
 
@@ -237,7 +302,7 @@ mod tests {
         let all: Vec<String> = parameters(&config).into_iter().map(|p| p.name).collect();
         let graph = gradient_graph(&config, &Default::default(), window, &all).expect("it builds");
         let plan = Plan::new("gradient", &graph, PlanOptions::default());
-        let pending = Pending::of(&plan, Precision::Bf16, products, false);
+        let pending = Pending::of(&plan, BF16, products);
         pending.launches.iter().map(|placed| placed.launch.kernel.entry).collect()
     }
 

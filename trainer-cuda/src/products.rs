@@ -4,11 +4,10 @@
 //! Invariant: the choice depends on device, library and shape alone, so two runs form every product alike.
 
 use crate::driver::Driver;
-use crate::exec::Options;
 use crate::gemm::Gemm;
 use crate::kernels::{self, DIFFERENCES};
 use crate::lower::{Binding, Launch, Precision, Products};
-use crate::pending::Pending;
+use crate::pending::{Options, Pending};
 use golf_core::backend::BackendError;
 use golf_core::plan::Plan;
 use std::collections::{HashMap, HashSet};
@@ -108,7 +107,7 @@ impl<P: Clone> Chosen<P> {
 /// The products of `plan` that a library could form in bf16, in order of their first use, and how often each is.
 pub fn library_products(plan: &Plan) -> Vec<(Gemm, usize)> {
     let all = Products::Library { refused: HashSet::new() };
-    let pending = Pending::of(plan, Precision::Bf16, &all, false);
+    let pending = Pending::of(plan, Options { precision: Precision::Bf16, ..Options::default() }, &all);
     let mut counted: Vec<(Gemm, usize)> = Vec::new();
     for gemm in pending.launches.iter().filter_map(|placed| placed.launch.gemm) {
         match counted.iter_mut().find(|(known, _)| *known == gemm) {

@@ -1,7 +1,7 @@
 //! Single kernels beyond the conformance suite, emulated: sizes that need several blocks and stages, bits that must be
 //! exact, and mistakes that the emulation has to notice.
 
-use golf_core::backend::Backend;
+use golf_core::backend::{Backend, BackendError};
 use golf_core::graph::Graph;
 use golf_core::ops::{
     AddScaledGrad, Embed, EmbedGrad, FakeQuant, HashBucket, HashKind, Mean, Op, SumSquares,
@@ -10,7 +10,7 @@ use golf_core::plan::{Plan, PlanOptions};
 use golf_core::quant::pack::{dequantize, pack};
 use golf_core::quant::{FakeQuantKind, FakeQuantRule};
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
-use golf_cuda::{Cuda, Driver, Emulator, Kernel, Order, Param, Source, Storage};
+use golf_cuda::{Cuda, Driver, Emulator, Kernel, Order, Param, Row, Source, Storage};
 use half::f16;
 use pollster::block_on;
 
@@ -140,15 +140,19 @@ fn fake_quantization_has_the_bits_of_the_rule() {
     }
 }
 
-/// Launches a kernel that is wrong, over one block of 64 threads and a buffer of 64 words; returns the words.
-fn wrong(order: Order, source: &'static Source, entry: &'static str) -> Result<Vec<u32>, String> {
-    let mut driver = Emulator::new(order).map_err(|error| error.to_string())?;
-    let kernel: &'static Kernel = Box::leak(Box::new(Kernel { source, entry, signature: "wu", threads: 64 }));
-    let function = driver.function_in(kernel, Storage::Full, &[kernel]).map_err(|error| error.to_string())?;
-    let buffer = driver.allocate(64, "a test").map_err(|error| error.to_string())?;
-    let launched = driver.launch(&function, kernel, 1, std::slice::from_ref(&buffer), &[Param::U32(64)]);
-    launched.map_err(|error| error.to_string())?;
-    driver.read(&buffer, 64).map_err(|error| error.to_string())
+/// Launches a kernel that is wrong, over one block of 64 threads and a buffer of 64 words, or a row of them; returns the words.
+fn wrong(order: Order, entry: &'static str, signature: &'static str) -> Result<Vec<u32>, BackendError> {
+    let mut driver = Emulator::new(order).expect("it was there");
+    let kernel: &'static Kernel =
+        Box::leak(Box::new(Kernel { source: &WRONG, entry, signature, threads: 64 }));
+    let function = driver.function_in(kernel, Storage::Full, &[kernel])?;
+    let buffer = driver.allocate(64, "a test")?;
+    let (first, scalar) = match kernel.row() {
+        None => (buffer.clone(), Param::U32(64)),
+        Some(_) => (driver.table(&[Row::of_pieces(vec![buffer.clone()], 64)])?, Param::U32(1)),
+    };
+    driver.launch(&function, kernel, 1, &[first], &[scalar])?;
+    driver.read(&buffer, 64)
 }
 
 static WRONG: Source = Source { file: "wrong.cu", text: include_str!("wrong.cu") };
@@ -158,7 +162,7 @@ fn mistakes_of_a_kernel_are_noticed() {
     if emulator("mistakes_of_a_kernel_are_noticed").is_none() {
         return;
     }
-    let refused = |entry| wrong(Order::Forwards, &WRONG, entry).expect_err(entry);
+    let refused = |entry| wrong(Order::Forwards, entry, "wu").expect_err(entry).to_string();
     assert!(refused("writes_behind").contains("wrote outside buffer 0"));
     assert!(refused("leaves_before_a_barrier").contains("reached a barrier"));
     assert!(refused("leaves_before_a_shuffle").contains("reached a shuffle"));
@@ -168,7 +172,11 @@ fn mistakes_of_a_kernel_are_noticed() {
     assert!(refused("takes_more_behind_a_struct").contains("got `wuf?u`"));
     for race in ["forgets_a_barrier", "copies_over_what_is_read"] {
         let [forwards, backwards] =
-            [Order::Forwards, Order::Backwards].map(|order| wrong(order, &WRONG, race).expect(race));
+            [Order::Forwards, Order::Backwards].map(|order| wrong(order, race, "wu").expect(race));
         assert_ne!(forwards, backwards, "{race}");
     }
+    let refused = |entry| wrong(Order::Forwards, entry, "wu|").expect_err(entry).to_string();
+    assert!(refused("writes_behind_a_row").contains("wrote outside buffer 0 of its rows"));
+    assert!(refused("takes_another_row").contains("signature: expected `wu|u`, got `uw|u`"));
+    assert!(refused("takes_a_padded_row").contains("got `wuu?|u`"));
 }

@@ -1,6 +1,7 @@
 // Kernels with the mistakes that the emulation has to notice.
 
 #include "shared/mma.cuh"
+#include "shared/rows.cuh"
 
 // y[n], n threads
 extern "C" __global__ void writes_behind(unsigned* y, unsigned n) { y[threadIdx.x + 1] = n; }
@@ -58,4 +59,34 @@ extern "C" __global__ void copies_over_what_is_read(unsigned* y, unsigned n) {
     commit_copies();
     y[threadIdx.x] = shared[(threadIdx.x + 1) % 64].x;
     wait_for_copies<0>();
+}
+
+struct PlainRow {
+    unsigned* y;
+    unsigned n;
+};
+
+extern "C" __global__ void writes_behind_a_row(Rows<PlainRow> table, unsigned rows) {
+    __shared__ unsigned found;
+    const Own<PlainRow> own = table.own(rows, found);
+    own.row.y[threadIdx.x + 1] = own.row.n;
+}
+
+struct SwappedRow {
+    unsigned n;
+    unsigned* y;
+};
+
+extern "C" __global__ void takes_another_row(Rows<SwappedRow> table, unsigned rows) {
+    if (threadIdx.x < rows) table.at[0].y[threadIdx.x] = table.at[0].n;
+}
+
+struct PaddedRow {
+    unsigned* y;
+    alignas(8) unsigned n;
+    alignas(8) unsigned m;
+};
+
+extern "C" __global__ void takes_a_padded_row(Rows<PaddedRow> table, unsigned rows) {
+    if (threadIdx.x < rows) table.at[0].y[threadIdx.x] = table.at[0].n;
 }

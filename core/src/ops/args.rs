@@ -26,6 +26,11 @@ impl<'a> Args<'a> {
         Ok(Self { op, inputs })
     }
 
+    /// Checks that there are operands.
+    pub fn one_or_more(op: &'static str, inputs: &'a [&'a TensorType]) -> Result<Self, OpError> {
+        Self::new(op, inputs, inputs.len().max(1))
+    }
+
     fn refuse<T>(&self, operand: usize, expected: impl Into<String>) -> Result<T, OpError> {
         Err(OpError::Operand {
             op: self.op,

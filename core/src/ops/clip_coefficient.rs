@@ -1,6 +1,7 @@
-//! `sum_squares`: `(x) → Σx² []`, and `clip_coefficient`: `(Σx²[]) → (norm[], coefficient[])` with
-//! `coefficient = min(1, limit / (norm + 1e-6))`, or 1 when the limit is 0: clipping by global norm. The sum is
-//! accumulated in f64 by every backend that has it.
+//! `sum_squares`: `(x) → Σx² []`, and `clip_coefficient`: `(s₁[], …, s_k[]) → (norm[], coefficient[])` of any number of such
+//! sums, with `norm = √(s₁ + … + s_k)` and `coefficient = min(1, limit / (norm + 1e-6))`, or 1 when the limit is 0: clipping by
+//! global norm. A sum of squares is accumulated in f64 by every backend that has it; sums of tensors are added in the order of
+//! the operands, so that the norm has the same bits wherever they were formed.
 //!
 //! Of a norm that is not finite the coefficient is NaN, whatever the limit, and an update whose coefficient is not finite
 //! changes nothing: `adamw` and `sgd` leave their states alone, `nesterov_momentum` its moment, with `u = 0`. So the host need
@@ -14,7 +15,7 @@ use crate::tensor::{Tensor, TensorType};
 #[derive(Clone, Debug, PartialEq)]
 pub struct SumSquares;
 
-/// Factor that brings a gradient of the given squared norm under a limit.
+/// Factor that brings a gradient under a limit, given the sums of squares of its tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClipCoefficient {
     /// Largest allowed norm; 0 switches clipping off.
@@ -56,13 +57,28 @@ impl OpDef for ClipCoefficient {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, OpError> {
-        Args::new(self.name(), inputs, 1)?.single(0)?;
+        let args = Args::one_or_more(self.name(), inputs)?;
+        (0..inputs.len()).try_for_each(|i| args.single(i))?;
         Ok(vec![TensorType::f32(&[]), TensorType::f32(&[])])
     }
 
     fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
-        let (norm, coefficient) = self.of(inputs[0].item());
+        let (norm, coefficient) = self.of(inputs.iter().map(|squares| squares.item()).sum());
         outputs[0].f64s_mut()[0] = norm;
         outputs[1].f64s_mut()[0] = coefficient;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_norm_is_of_one_sum_or_more() {
+        let op = ClipCoefficient { limit: 1.0 };
+        let (scalar, vector) = (TensorType::f32(&[]), TensorType::f32(&[2]));
+        assert_eq!(op.infer(&[&scalar; 300]).map(|types| types.len()), Ok(2));
+        assert!(matches!(op.infer(&[]), Err(OpError::Arity { expected: 1, got: 0, .. })));
+        assert!(matches!(op.infer(&[&scalar, &vector]), Err(OpError::Operand { operand: 1, .. })));
     }
 }

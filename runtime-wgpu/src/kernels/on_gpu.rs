@@ -22,14 +22,15 @@ pub(super) fn open(test: &str) -> Option<Wgpu> {
 
 /// The first result of `op`.
 pub(super) fn run(gpu: &mut Wgpu, op: impl Into<Op>, inputs: &[&Tensor]) -> Tensor {
-    let (mut graph, names) = (Graph::new(), ["x0", "x1", "x2"]);
+    let mut graph = Graph::new();
+    let names: Vec<String> = (0..inputs.len()).map(|i| format!("x{i}")).collect();
     let operands: Vec<_> =
         names.iter().zip(inputs).map(|(name, x)| graph.input(name, x.ty().clone())).collect();
     let result = graph.push(op, &operands).expect("the operands fit the op")[0];
     graph.output("y", result);
     let executable =
         block_on(gpu.compile(Plan::new("one op", &graph, PlanOptions::default()))).expect("it compiles");
-    let named: Vec<_> = names.into_iter().zip(inputs.iter().copied()).collect();
+    let named: Vec<_> = names.iter().map(String::as_str).zip(inputs.iter().copied()).collect();
     gpu.submit(executable, &named).expect("it runs");
     block_on(gpu.read_output(executable, "y")).expect("it is an output")
 }

@@ -92,5 +92,14 @@ pub(super) fn clip_coefficient() -> Vec<Case> {
     };
     let finite = [(1.0, 100.0), (1.0, 0.25), (0.0, 100.0), (0.3, 0.0)];
     let broken = [(1.0, f64::NAN), (0.0, f64::NAN), (1.0, f64::INFINITY), (0.0, f64::INFINITY)];
-    finite.into_iter().chain(broken).map(case).collect()
+    // Sums of a model's tensors, few and many; of many one may be no number.
+    let many = |(limit, count, last): (f64, usize, f64)| {
+        let mut draw = Draw::new(count as u64);
+        let mut squares = draw.between(&[count], 0.0, 2.0).to_f32();
+        squares[count - 1] = last as f32;
+        let inputs = squares.into_iter().map(|x| scalar(f64::from(x))).collect();
+        Case::new(format!("limit {limit} of {count} sums, the last {last}"), ClipCoefficient { limit }, inputs)
+    };
+    let counts = [(0.5, 2, 3.0), (0.0, 7, 0.1), (1.0, 8, 1.0), (0.3, 300, 0.5), (1.0, 131, f64::NAN)];
+    finite.into_iter().chain(broken).map(case).chain(counts.map(many)).collect()
 }

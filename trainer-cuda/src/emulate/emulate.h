@@ -208,9 +208,17 @@ static const char* launch(void (*kernel)(void**), unsigned blocks, unsigned thre
 template <class T> constexpr bool is_activation(decltype(T::ACTIVATION)*) { return T::ACTIVATION; }
 template <class T> constexpr bool is_activation(...) { return false; }
 
-// Letters of a parameter: of its words, for a struct of scalars.
+// Whether a type is a table of rows.
+template <class T> constexpr bool is_table(typename T::Row*) { return true; }
+template <class T> constexpr bool is_table(...) { return false; }
+
+template <class R, class... F> std::string row_letters();
+
+// Letters of a parameter: of its words, for a struct of scalars; of its fields and a bar, for a table of rows.
 template <class T> std::string letters() {
-    if constexpr (std::is_pointer<T>::value) {
+    if constexpr (is_table<T>(0)) {
+        return (sizeof(T) == sizeof(void*) ? row_letters<typename T::Row>() : "?") + "|";
+    } else if constexpr (std::is_pointer<T>::value) {
         using Pointee = std::remove_pointer_t<T>;
         const bool read = std::is_const<Pointee>::value;
         return is_activation<std::remove_const_t<Pointee>>(0) ? (read ? "a" : "o") : (read ? "r" : "w");
@@ -223,19 +231,45 @@ template <class T> std::string letters() {
     }
 }
 
+// Becomes a field of any type, and writes down its letters.
+struct Field {
+    std::string* all;
+    template <class T> operator T() const {
+        *all += letters<T>();
+        return T();
+    }
+};
+
+template <class R, class... F> constexpr auto has_fields(int) -> decltype(R{F()...}, true) { return true; }
+template <class R, class... F> constexpr bool has_fields(...) { return false; }
+
+// Letters of the fields of a struct, of which it has as many as it can be made of; `?` behind them where they do not lie as
+// the host lays them out.
+template <class R, class... F> std::string row_letters() {
+    if constexpr (has_fields<R, F..., Field>(0)) {
+        return row_letters<R, F..., Field>();
+    } else {
+        std::string all;
+        R{F{&all}...};
+        size_t words = 0;
+        for (char letter : all) words += letter == 'u' || letter == 'f' ? 1 : 2;
+        return sizeof(R) == (words + 1) / 2 * 8 ? all : all + "?";
+    }
+}
+
 // The host gives every word a place of its own, so that what follows a struct would be read from inside it: `?` behind one
-// that is not last.
+// that is not last. A table is a pointer.
 template <class... A> std::string all_letters() {
     const std::string each[] = {letters<A>()...};
     std::string all;
-    for (size_t i = 0; i < sizeof...(A); i++) all += i + 1 < sizeof...(A) && each[i].size() > 1 ? each[i] + "?" : each[i];
+    for (size_t i = 0; i < sizeof...(A); i++) {
+        const bool is_struct = each[i].size() > 1 && each[i].back() != '|';
+        all += i + 1 < sizeof...(A) && is_struct ? each[i] + "?" : each[i];
+    }
     return all;
 }
 
-template <class... A> const char* signature(void (*)(A...)) {
-    static const std::string all = all_letters<A...>();
-    return all.c_str();
-}
+template <class... A> std::string signature(void (*)(A...)) { return all_letters<A...>(); }
 
 template <class... A, size_t... I> void call(void (*kernel)(A...), void** given, std::index_sequence<I...>) {
     kernel(*static_cast<A*>(given[I])...);
@@ -275,10 +309,14 @@ template <class T> T from_lane(T value, unsigned lane) {
 
 }  // namespace golf
 
-// Makes `kernel` known to the host.
+// Makes `kernel` known to the host. Its signature is kept here: what a template keeps is one for all libraries of a process, and
+// two files may name different structs alike.
 #define GOLF_ENTRY(kernel)                                                                                       \
     static void golf_invoke_##kernel(void** given) { golf::unpack(kernel, given); }                                \
-    extern "C" const char* golf_signature_##kernel() { return golf::signature(kernel); }                           \
+    extern "C" const char* golf_signature_##kernel() {                                                            \
+        static const std::string all = golf::signature(kernel);                                                   \
+        return all.c_str();                                                                                       \
+    }                                                                                                             \
     extern "C" const char* golf_launch_##kernel(unsigned blocks, unsigned threads, int backwards, void** given) {  \
         return golf::launch(golf_invoke_##kernel, blocks, threads, backwards != 0, given);                         \
     }

@@ -10,6 +10,8 @@ use std::rc::Rc;
 pub struct Memory {
     pub(super) words: usize,
     lines: Rc<[UnsafeCell<Line>]>,
+    /// Buffers whose addresses it holds.
+    pub(super) named: Rc<[Memory]>,
     /// Gives the bytes back with the last clone.
     _share: Rc<Share>,
 }
@@ -41,9 +43,14 @@ impl Memory {
     pub(super) fn new(words: usize, share: Rc<Share>) -> Self {
         let count = words.div_ceil(4) + 2 * GUARD;
         let lines = (0..count).map(|_| UnsafeCell::new(Line([UNTOUCHED; 4]))).collect();
-        let memory = Self { words, lines, _share: share };
+        let memory = Self { words, lines, named: Rc::default(), _share: share };
         memory.with(|memory| memory.fill(0));
         memory
+    }
+
+    /// The same memory, which keeps the buffers that it names.
+    pub(super) fn naming(self, named: impl Iterator<Item = Memory>) -> Self {
+        Self { named: named.collect(), ..self }
     }
 
     /// The first word of the buffer.

@@ -7,13 +7,14 @@ use golf_core::ops::AdamW;
 
 static SOURCE: Source = Source { file: "adamw.cu", text: include_str!("adamw.cu") };
 static ADAMW: Kernel =
-    Kernel { source: &SOURCE, entry: "adamw", signature: "wwwrrrrrufffffff", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "adamw", signature: "wwwru|rrrrfffffff", threads: ELEMENTS };
 
 pub(super) const KERNELS: &[&Kernel] = &[&ADAMW];
 
 pub(super) fn adamw(op: &AdamW, low: &mut Lowering<'_>) {
-    let bindings = vec![Output(0), Output(1), Output(2), Input(3), Input(4), Input(5), Input(6), Input(7)];
+    let tensors = vec![Output(0), Output(1), Output(2), Input(3)];
+    let scalars = (4..8).map(Input).collect();
     // Complements are formed in f64: in f32, 1 - 0.999 is off by 5e-5 of itself.
     let params = [op.lr, op.weight_decay, op.beta1, 1.0 - op.beta1, op.beta2, 1.0 - op.beta2, op.epsilon];
-    low.launch_elements(&ADAMW, bindings, low.output(0).numel(), &params.map(Param::from));
+    low.launch_pieces(&ADAMW, tensors, low.output(0).numel(), scalars, params.map(Param::from).into());
 }

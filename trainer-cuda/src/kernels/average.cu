@@ -1,8 +1,19 @@
-// average: (mean[n] in place, x[n], keep[]): mean ← keep·mean + (1-keep)·x. One thread per element.
+// average: rows of (mean in place, x), and keep[]: mean ← keep·mean + (1-keep)·x. One block per piece of a row.
 
-#include "shared/vector.cuh"
+#include "shared/rows.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) average(float* mean, const float* x, const float* keep, u32 n) {
-    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n) mean[i] = *keep * mean[i] + (1.0f - *keep) * x[i];
+// Both of [n].
+struct AverageRow {
+    float* mean;
+    const float* x;
+    u32 n;
+};
+
+extern "C" __global__ void __launch_bounds__(256) average(Rows<AverageRow> table, const float* keep, u32 rows) {
+    __shared__ u32 found;
+    const Own<AverageRow> own = table.own(rows, found);
+    const float kept = *keep;
+    each_of_piece(own.block, own.row.n, [&](u32 i) {
+        own.row.mean[i] = kept * own.row.mean[i] + (1.0f - kept) * own.row.x[i];
+    });
 }

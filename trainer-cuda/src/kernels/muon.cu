@@ -1,36 +1,60 @@
-// nesterov_momentum: (m in place, g, clip[], mu[]) → u: m ← μ·m + clip·g, u = clip·g + μ·m.
-// muon_apply: (w[r,c] in place, o[r,c], lr_scale[]) with update = lr·√max(1,r/c), decay = lr·wd, both times lr_scale:
-// w ← (1-decay)·w - update·o, or (1-decay)·(w - update·o). One thread per element.
+// nesterov_momentum: rows of (m in place, g) → u, and (clip[], mu[]): m ← μ·m + clip·g, u = clip·g + μ·m.
+// muon_apply: rows of (w[r,c] in place, o[r,c]), and lr_scale[], with update = lr·√max(1,r/c), decay = lr·wd, both times
+// lr_scale: w ← (1-decay)·w - update·o, or (1-decay)·(w - update·o). Both: one block per piece of a row.
 
-#include "shared/vector.cuh"
+#include "shared/rows.cuh"
 
-// m, u, g: [n]
+// All of [n].
+struct MomentumRow {
+    float* m;
+    float* u;
+    const float* g;
+    u32 n;
+};
+
 extern "C" __global__ void __launch_bounds__(256)
-nesterov_momentum(float* m, float* u, const float* g, const float* clip, const float* mu, u32 n) {
-    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    if (!finite(*clip)) {
-        u[i] = 0.0f;
-        return;
-    }
-    const float grad = *clip * g[i];
-    const float momentum = *mu * m[i] + grad;
-    m[i] = momentum;
-    u[i] = grad + *mu * momentum;
+nesterov_momentum(Rows<MomentumRow> table, const float* clip, const float* mu, u32 rows) {
+    __shared__ u32 found;
+    const Own<MomentumRow> own = table.own(rows, found);
+    const MomentumRow& x = own.row;
+    const float coefficient = *clip;
+    const float kept = *mu;
+    const bool known = finite(coefficient);
+    each_of_piece(own.block, x.n, [&](u32 i) {
+        if (!known) {
+            x.u[i] = 0.0f;
+            return;
+        }
+        const float grad = coefficient * x.g[i];
+        const float momentum = kept * x.m[i] + grad;
+        x.m[i] = momentum;
+        x.u[i] = grad + kept * momentum;
+    });
 }
 
-// w, o: [n]
+// Both of [n].
+struct MuonRow {
+    float* w;
+    const float* o;
+    u32 n;
+};
+
 extern "C" __global__ void __launch_bounds__(256)
-muon_apply(float* w, const float* o, const float* lr_scale, u32 n, float update, float decay, u32 decay_first) {
-    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    const float step = update * *lr_scale * o[i];
+muon_apply(Rows<MuonRow> table, const float* lr_scale, u32 rows, float update, float decay, u32 decay_first) {
+    __shared__ u32 found;
+    const Own<MuonRow> own = table.own(rows, found);
+    float* w = own.row.w;
+    const float* o = own.row.o;
+    const float rate = update * *lr_scale;
     // Decay as a subtraction: 1-decay itself would lose most digits of a small decay.
     const float shrink = decay * *lr_scale;
-    if (decay_first != 0) {
-        w[i] -= shrink * w[i] + step;
-    } else {
-        const float moved = w[i] - step;
-        w[i] = moved - shrink * moved;
-    }
+    each_of_piece(own.block, own.row.n, [&](u32 i) {
+        const float step = rate * o[i];
+        if (decay_first != 0) {
+            w[i] -= shrink * w[i] + step;
+        } else {
+            const float moved = w[i] - step;
+            w[i] = moved - shrink * moved;
+        }
+    });
 }

@@ -5,9 +5,10 @@
 //! Invariant: the bits of a result do not depend on how many matrices there are, nor on which.
 
 use super::linear::{Finish, Matrix, Product};
-use crate::kernel::{ELEMENTS, Kernel, Source};
+use crate::kernel::{ELEMENTS, Kernel, PIECE, Source};
 use crate::lower::Binding::{self, Output};
 use crate::lower::Lowering;
+use crate::rows::Row;
 use golf_core::ops::{LinearForm, NEWTON_SCHULZ_COEFFICIENTS, NewtonSchulz};
 
 static SOURCE: Source = Source { file: "newton_schulz.cu", text: include_str!("newton_schulz.cu") };
@@ -16,16 +17,13 @@ const fn kernel(entry: &'static str, signature: &'static str) -> Kernel {
     Kernel { source: &SOURCE, entry, signature, threads: ELEMENTS }
 }
 
-static STACK: Kernel = kernel("newton_schulz_stack", "rwwuu");
+static STACK: Kernel = kernel("newton_schulz_stack", "ru|wwu");
 static NORMS: Kernel = kernel("newton_schulz_norms", "rwu");
 static NORMALIZE: Kernel = kernel("newton_schulz_normalize", "rwuu");
 static COMBINE: Kernel = kernel("newton_schulz_combine", "rwuff");
-static RESULT: Kernel = kernel("newton_schulz_result", "rrwuuf");
+static RESULT: Kernel = kernel("newton_schulz_result", "wu|rruf");
 
 pub(super) const KERNELS: &[&Kernel] = &[&STACK, &NORMS, &NORMALIZE, &COMBINE, &RESULT];
-
-/// Elements of a piece of a sum, as in `newton_schulz.cu`.
-const PIECE: usize = 2048;
 
 /// The stacks of an iteration.
 struct Stacks {
@@ -53,22 +51,24 @@ pub(super) fn newton_schulz(op: &NewtonSchulz, low: &mut Lowering<'_>) {
             stacks.combine(low, n, [&stacks.update, &stacks.x], [stacks.c0(), 1.0]);
         }
     }
-    for member in 0..count {
-        let bindings = vec![stacks.update.clone(), stacks.x.clone(), Output(member)];
-        low.launch_elements(&RESULT, bindings, n, &[member.into(), stacks.c0().into()]);
-    }
+    let last = vec![stacks.update.clone(), stacks.x.clone()];
+    low.launch_rows(&RESULT, stacks.members(), last, vec![n.into(), stacks.c0().into()]);
 }
 
 impl Stacks {
+    /// A row per matrix: where it is, and its place in the stacks.
+    fn members(&self) -> Vec<Row<Binding>> {
+        let blocks = (self.shape[0] * self.shape[1]).div_ceil(PIECE);
+        let member = |i: usize| Row { pointers: vec![Output(i)], scalars: vec![i.into()], blocks };
+        (0..self.count).map(member).collect()
+    }
+
     /// Stacks the operands, each divided by its norm.
     fn normalized(&self, low: &mut Lowering<'_>) {
         let n = self.shape[0] * self.shape[1];
         let pieces = n.div_ceil(PIECE);
         let (sums, norms) = (low.scratch(self.count * pieces), low.scratch(self.count));
-        for member in 0..self.count {
-            let bindings = vec![Output(member), self.x.clone(), sums.clone()];
-            low.launch(&STACK, bindings, vec![n.into(), member.into()], pieces);
-        }
+        low.launch_rows(&STACK, self.members(), vec![self.x.clone(), sums.clone()], vec![n.into()]);
         low.launch(&NORMS, vec![sums, norms.clone()], vec![pieces.into()], self.count);
         low.launch_elements(&NORMALIZE, vec![norms, self.x.clone()], self.count * n, &[n.into()]);
     }

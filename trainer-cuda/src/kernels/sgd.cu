@@ -1,13 +1,27 @@
-// sgd: (p, m in place, g, clip[], lr_scale[]): m ← μ·m + clip·g, p ← p - lr·lr_scale·m. One thread per element.
+// sgd: rows of (p, m in place, g), and (clip[], lr_scale[]): m ← μ·m + clip·g, p ← p - lr·lr_scale·m. One block per piece of a
+// row.
 
-#include "shared/vector.cuh"
+#include "shared/rows.cuh"
 
-// p, m, g: [n]
+// All of [n].
+struct SgdRow {
+    float* p;
+    float* m;
+    const float* g;
+    u32 n;
+};
+
 extern "C" __global__ void __launch_bounds__(256)
-sgd(float* p, float* m, const float* g, const float* clip, const float* lr_scale, u32 n, float lr, float momentum) {
-    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n || !finite(*clip)) return;
-    const float velocity = momentum * m[i] + *clip * g[i];
-    m[i] = velocity;
-    p[i] -= lr * *lr_scale * velocity;
+sgd(Rows<SgdRow> table, const float* clip, const float* lr_scale, u32 rows, float lr, float momentum) {
+    __shared__ u32 found;
+    const Own<SgdRow> own = table.own(rows, found);
+    const SgdRow& x = own.row;
+    const float coefficient = *clip;
+    if (!finite(coefficient)) return;
+    const float rate = lr * *lr_scale;
+    each_of_piece(own.block, x.n, [&](u32 i) {
+        const float velocity = momentum * x.m[i] + coefficient * x.g[i];
+        x.m[i] = velocity;
+        x.p[i] -= rate * velocity;
+    });
 }

@@ -1,7 +1,8 @@
 //! `golf plan trace`: time, work and bytes of every step of a plan on a device, by op and in total.
 //!
 //! A GPU's times are its own time stamps (on CUDA, of single launches: a plan usually runs as one recording), the CPU's are the host's clock around each step. Steps run several times; every
-//! figure is a median over the runs.
+//! figure is a median over the runs. Where a device does the work of several steps in one launch (an update of many tensors), the
+//! first of them has the time and the others name it.
 
 use super::PlanFlags;
 use crate::device::{Device, Target};
@@ -174,7 +175,8 @@ fn group(runs: &[Vec<TraceEntry>], what: &str, wanted: impl Fn(usize) -> bool) -
 
 fn single(runs: &[Vec<TraceEntry>], step: usize, total: f64) -> Line {
     let entry = &runs[0][step];
-    let line = group(runs, &format!("{} # {}", entry.op, entry.label), |i| i == step);
+    let elsewhere = entry.timed_with.map_or(String::new(), |with| format!(", in the time of step {with}"));
+    let line = group(runs, &format!("{} # {}{elsewhere}", entry.op, entry.label), |i| i == step);
     Line { share: line.seconds / total, ..line }
 }
 
@@ -235,7 +237,7 @@ mod tests {
     use super::*;
 
     fn entry(op: &'static str, seconds: f64) -> TraceEntry {
-        TraceEntry { label: "block.0".to_owned(), op, seconds, flops: 2_000_000_000, bytes: 1_000_000_000 }
+        TraceEntry { label: "block.0".to_owned(), op, seconds, flops: 2_000_000_000, bytes: 1_000_000_000, timed_with: None }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `sum_squares`, in f64 over pieces joined in order, and `clip_coefficient` of such a sum.
+//! `sum_squares`, in f64 over pieces joined in order, and `clip_coefficient` of such sums.
 
 use crate::cpu::launch::Launch;
 use crate::cpu::rows::sum;
@@ -26,9 +26,10 @@ pub(in crate::cpu) fn sum_squares(mut launch: Launch<'_>) {
     y[0] = long_dot(launch.threads, x, x) as f32;
 }
 
-/// `(Σx²[]) → (norm[], coefficient[])`.
+/// `(s₁[], …, s_k[]) → (norm[], coefficient[])`; sums are added in f32, in order.
 pub(in crate::cpu) fn run(op: &ClipCoefficient, mut launch: Launch<'_>) {
-    let (norm, coefficient) = op.of(launch.inputs[0].item());
+    let sum = launch.inputs.iter().map(|squares| squares.f32s()[0]).reduce(|sum, squares| sum + squares);
+    let (norm, coefficient) = op.of(f64::from(sum.expect("an op with operands")));
     let [norm_out, coefficient_out] = launch.results();
     norm_out[0] = norm as f32;
     coefficient_out[0] = coefficient as f32;
