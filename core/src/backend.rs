@@ -193,7 +193,9 @@ pub enum BackendError {
         message: String,
     },
     /// The device is gone, and its states with it.
-    #[error("`{backend}` was lost: {reason}\nhint: open it again and resume from the last committed chunk")]
+    #[error(
+        "`{backend}` was lost: {reason}\nhint: open it again and resume from the last checkpoint, or the last committed chunk"
+    )]
     Lost {
         /// Name of the backend.
         backend: String,

@@ -106,9 +106,9 @@ fn ids_beyond_the_vocabulary_are_found_in_any_shard_with_their_position() {
     std::fs::write(folder.join("x_val_000000.bin"), good()).unwrap();
     let second = shard([MAGIC, VERSION, 4], &[0, 0, 0xff, 3, 0, 4, 0xff, 0xff]);
     std::fs::write(folder.join("x_val_000001.bin"), second).unwrap();
-    let stream = TokenStream::open(shards_in(&folder, "x", "val").unwrap()).unwrap();
-    stream.check_tokens(1 << 16).unwrap();
-    match stream.check_tokens(1024) {
+    let open = |vocab| TokenStream::open(shards_in(&folder, "x", "val").unwrap()).unwrap().of_vocab(vocab);
+    open(1 << 16).unwrap();
+    match open(1024) {
         Err(StreamError::Shard(
             error @ ShardError::TokenOutOfRange { position: 2, id: 1024, vocab: 1024, .. },
         )) => {
@@ -117,6 +117,23 @@ fn ids_beyond_the_vocabulary_are_found_in_any_shard_with_their_position() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn an_id_deep_in_a_shard_is_found_where_it_is_read() {
+    let folder = folder("deep");
+    let mut tokens = [5u16; 70_000];
+    tokens[68_000] = 2000;
+    golf_core::data::shard::write(&folder.join("x_val_000000.bin"), &tokens).unwrap();
+    let paths = shards_in(&folder, "x", "val").unwrap();
+    let mut stream = TokenStream::open(paths).unwrap().of_vocab(1024).unwrap();
+    assert_eq!(stream.take(68_000).unwrap().len(), 68_000);
+    let position = stream.position();
+    match stream.take(10) {
+        Err(StreamError::Shard(ShardError::TokenOutOfRange { position: 68_000, id: 2000, .. })) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(stream.position(), position);
 }
 
 #[test]

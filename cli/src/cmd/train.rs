@@ -281,18 +281,14 @@ fn reduction(text: &str) -> Result<Reduction, StartError> {
     }
 }
 
-/// Training and validation tokens, every header, length and id checked.
+/// Training and validation tokens, every header and length checked; ids are as they are read.
 fn open_data(
     config: &Config,
     tokenizer: Option<&Tokenizer>,
 ) -> Result<(TokenStream, Option<Validation>), Box<dyn Error>> {
     let Config { model, recipe, run } = config;
     let data = run.data.as_deref().ok_or(StartError::NoData)?;
-    let open = |paths: Vec<PathBuf>| {
-        let stream = TokenStream::open(paths)?;
-        stream.check_tokens(model.vocab)?;
-        Ok::<_, golf_core::data::StreamError>(stream)
-    };
+    let open = |paths: Vec<PathBuf>| TokenStream::open(paths)?.of_vocab(model.vocab);
     let train = open(shards::training(data)?)?;
     let paths = match &run.val {
         Some(path) => Some(shards::validation(path)?),

@@ -201,18 +201,31 @@ impl ShardReader {
 
     /// Scans the whole shard for the first id that a vocabulary of `vocab` does not have.
     pub fn check_tokens(&mut self, vocab: usize) -> Result<(), ShardError> {
-        let (mut block, mut first) = (Vec::with_capacity(BLOCK), 0);
-        while first < self.tokens {
-            block.clear();
-            let count = (self.tokens - first).min(BLOCK as u64);
-            self.read(first, count as usize, &mut block)?;
-            if let Some(at) = block.iter().position(|&id| usize::from(id) >= vocab) {
+        let blocks = (0..self.tokens).step_by(BLOCK);
+        blocks.into_iter().try_for_each(|first| self.check_block(first, vocab))
+    }
+
+    /// The same for its first block: another tokenizer shows there.
+    pub fn check_beginning(&mut self, vocab: usize) -> Result<(), ShardError> {
+        self.check_block(0, vocab)
+    }
+
+    fn check_block(&mut self, first: u64, vocab: usize) -> Result<(), ShardError> {
+        let count = (self.tokens - first).min(BLOCK as u64) as usize;
+        let mut block = Vec::with_capacity(count);
+        self.read(first, count, &mut block)?;
+        self.check_ids(&block, first, vocab)
+    }
+
+    /// Refuses the first of `ids`, its tokens from `first` on, that a vocabulary of `vocab` does not have.
+    pub(super) fn check_ids(&self, ids: &[u16], first: u64, vocab: usize) -> Result<(), ShardError> {
+        match ids.iter().position(|&id| usize::from(id) >= vocab) {
+            None => Ok(()),
+            Some(at) => {
                 let (path, position) = (self.path.clone(), first + at as u64);
-                return Err(ShardError::TokenOutOfRange { path, position, id: block[at], vocab });
+                Err(ShardError::TokenOutOfRange { path, position, id: ids[at], vocab })
             }
-            first += count;
         }
-        Ok(())
     }
 }
 

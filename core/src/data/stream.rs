@@ -122,6 +122,8 @@ pub struct TokenStream {
     shards: Vec<(PathBuf, u64)>,
     open: Option<(usize, ShardReader)>,
     position: Position,
+    /// Ids are below this, where it is known.
+    vocab: Option<usize>,
 }
 
 impl TokenStream {
@@ -133,7 +135,7 @@ impl TokenStream {
         paths.sort();
         let check = |path: PathBuf| ShardReader::open(&path).map(|shard| (path, shard.tokens()));
         let shards = paths.into_iter().map(check).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { shards, open: None, position: Position::default() })
+        Ok(Self { shards, open: None, position: Position::default(), vocab: None })
     }
 
     /// Tokens in all shards.
@@ -153,10 +155,12 @@ impl TokenStream {
         crate::digest::hex(&hash.finalize())
     }
 
-    /// Scans every shard, several at a time, for ids that a vocabulary of `vocab` does not have; tells of the first shard.
-    pub fn check_tokens(&self, vocab: usize) -> Result<(), StreamError> {
-        let check = |(path, _): &(PathBuf, u64)| ShardReader::open(path)?.check_tokens(vocab);
-        Ok(on_all_cores(&self.shards, check).into_iter().collect::<Result<(), _>>()?)
+    /// Refuses ids that a vocabulary of `vocab` does not have, where they are read; the beginning of every shard is read now,
+    /// so that a run over another tokenizer's shards does not start. Whole shards may be far larger than what a run reads.
+    pub fn of_vocab(self, vocab: usize) -> Result<Self, StreamError> {
+        let check = |(path, _): &(PathBuf, u64)| ShardReader::open(path)?.check_beginning(vocab);
+        on_all_cores(&self.shards, check).into_iter().collect::<Result<(), _>>()?;
+        Ok(Self { vocab: Some(vocab), ..self })
     }
 
     /// Where the next token comes from.
@@ -181,7 +185,12 @@ impl TokenStream {
         while tokens.len() < count {
             let step = self.left_in_shard().min((count - tokens.len()) as u64);
             let Position { shard, offset, .. } = self.position;
-            self.reader(shard)?.read(offset, step as usize, &mut tokens)?;
+            let (vocab, taken) = (self.vocab, tokens.len());
+            let reader = self.reader(shard)?;
+            reader.read(offset, step as usize, &mut tokens)?;
+            if let Some(vocab) = vocab {
+                reader.check_ids(&tokens[taken..], offset, vocab)?;
+            }
             self.advance(step);
         }
         Ok(tokens)

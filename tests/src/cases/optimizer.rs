@@ -98,7 +98,11 @@ pub(super) fn clip_coefficient() -> Vec<Case> {
         let mut squares = draw.between(&[count], 0.0, 2.0).to_f32();
         squares[count - 1] = last as f32;
         let inputs = squares.into_iter().map(|x| scalar(f64::from(x))).collect();
-        Case::new(format!("limit {limit} of {count} sums, the last {last}"), ClipCoefficient { limit }, inputs)
+        Case::new(
+            format!("limit {limit} of {count} sums, the last {last}"),
+            ClipCoefficient { limit },
+            inputs,
+        )
     };
     let counts = [(0.5, 2, 3.0), (0.0, 7, 0.1), (1.0, 8, 1.0), (0.3, 300, 0.5), (1.0, 131, f64::NAN)];
     finite.into_iter().chain(broken).map(case).chain(counts.map(many)).collect()

@@ -168,9 +168,7 @@ fn make_shards(
         tokenizer: hex(&tokenizer.identity()),
     };
     corpus::build(&paths, &options, |text| tokenizer.encode(text))?;
-    let stream = TokenStream::open(stream::shards_in(&folder, "first", "train")?)?;
-    stream.check_tokens(tokenizer.len())?;
-    Ok(stream)
+    Ok(TokenStream::open(stream::shards_in(&folder, "first", "train")?)?.of_vocab(tokenizer.len())?)
 }
 
 /// Trains; gives the artifact's path and the training speed in tokens per second.

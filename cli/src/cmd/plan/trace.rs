@@ -237,7 +237,14 @@ mod tests {
     use super::*;
 
     fn entry(op: &'static str, seconds: f64) -> TraceEntry {
-        TraceEntry { label: "block.0".to_owned(), op, seconds, flops: 2_000_000_000, bytes: 1_000_000_000, timed_with: None }
+        TraceEntry {
+            label: "block.0".to_owned(),
+            op,
+            seconds,
+            flops: 2_000_000_000,
+            bytes: 1_000_000_000,
+            timed_with: None,
+        }
     }
 
     #[test]
