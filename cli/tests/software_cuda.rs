@@ -127,6 +127,7 @@ fn doctor_lists_the_device_and_its_libraries() {
     }
     let mut command = on_device(device, env!("CARGO_BIN_EXE_golf"), ["doctor", "--json"]);
     command.env("GOLF_SOFTWARE_CUDA_DEVICES", "0").env("GOLF_SOFTWARE_CUDA_PRODUCTS", "no");
+    command.env("GOLF_SOFTWARE_CUDA_COLLECTIVES", "no");
     let report: Value = serde_json::from_slice(&succeeded(&mut command).stdout).unwrap();
     for part in ["driver", "cublaslt", "nccl"] {
         assert!(report["cuda"][part]["problem"].is_string(), "{part}");
@@ -261,10 +262,25 @@ fn two_ranks_on_two_devices_sum_through_the_hosts_and_give_the_bytes_of_one() {
     let more = ["--set", "train_batch_tokens=128", "--set", "micro_batch_rows=1"];
     let (expected, _) = training.finish("one", &more);
     let mut command = training.command("two", &[&more[..], &["--gpus", "2"]].concat());
-    command.env("GOLF_SOFTWARE_CUDA_DEVICES", "2");
+    command.env("GOLF_SOFTWARE_CUDA_DEVICES", "2").env("GOLF_SOFTWARE_CUDA_COLLECTIVES", "no");
     let said = stderr(&succeeded(&mut command));
     assert_eq!(said.matches("warning: gradients are summed through the hosts").count(), 1, "{said}");
     assert_eq!(said.matches(" graphs\n").count(), 2, "both ranks work: {said}");
+    assert_eq!(training.artifact("two"), expected);
+}
+
+#[test]
+fn two_ranks_on_two_devices_sum_on_the_devices_and_give_the_bytes_of_one() {
+    let Some(device) = device() else { return };
+    let training = Training::new(device);
+    fs::write(training.site.path("data/t_train_000000.bin"), shard(&tokens(1, 3000))).unwrap();
+    // A micro-batch for each: then sums have the order of one rank, if the library's are in rank order.
+    let more = ["--set", "train_batch_tokens=128", "--set", "micro_batch_rows=4"];
+    let (expected, _) = training.finish("one", &more);
+    let mut command = training.command("two", &[&more[..], &["--gpus", "2"]].concat());
+    let said = stderr(&succeeded(command.env("GOLF_SOFTWARE_CUDA_DEVICES", "2")));
+    assert!(!said.contains("through the hosts"), "{said}");
+    assert_eq!(said.matches(" collectives\n").count(), 2, "both ranks use the library: {said}");
     assert_eq!(training.artifact("two"), expected);
 }
 

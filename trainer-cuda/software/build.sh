@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the software CUDA device into a folder: the driver (driver/libcuda.so), the compiler (toolkit/libnvrtc.so) and the
-# library of products (products/libcublasLt.so). Does nothing where the folder holds what these sources make.
+# Builds the software CUDA device into a folder: the driver (driver/libcuda.so), the compiler (toolkit/libnvrtc.so), the
+# library of products (products/libcublasLt.so) and that of collectives (collectives/libnccl.so.2). Does nothing where the
+# folder holds what these sources make.
 #
 #   trainer-cuda/software/build.sh OUT_DIR
 #
@@ -20,13 +21,13 @@ done
 [ -n "$compiler" ] || { echo "error: no C++ compiler: install g++ or clang++, or name one in \`CXX\`" >&2; exit 3; }
 
 # Compiler and driver know each other by this, and the driver refuses modules of any other build.
-stamp="$({ "$compiler" --version; cat build.sh driver/* compiler/* products/* $emulation/emulate.h $emulation/mma.cuh; } |
+stamp="$({ "$compiler" --version; cat build.sh driver/* compiler/* products/* collectives/* $emulation/emulate.h $emulation/mma.cuh; } |
     sha256sum | cut -c1-32)"
 if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
 work="$(mktemp -d "$out/.work-XXXXXX")"
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/driver" "$work/toolkit" "$work/products" "$work/texts"
+mkdir "$work/driver" "$work/toolkit" "$work/products" "$work/collectives" "$work/texts"
 # Texts as C++ strings.
 for text in $emulation/emulate.h $emulation/mma.cuh compiler/module.h; do
     { printf 'R"golf('; cat "$text"; printf ')golf"'; } >"$work/texts/$(basename "$text").text"
@@ -40,7 +41,9 @@ flags=(-std=c++17 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden -pthread "
 for job in $(jobs -p); do wait "$job"; done
 "$compiler" "${flags[@]}" -O3 -Wl,-soname,libcublasLt.so -o "$work/products/libcublasLt.so" products/*.cpp \
     -L "$work/driver" -l:libcuda.so
+"$compiler" "${flags[@]}" -Wl,-soname,libnccl.so.2 -o "$work/collectives/libnccl.so.2" collectives/*.cpp \
+    -L "$work/driver" -l:libcuda.so
 
-rm -rf "$out/driver" "$out/toolkit" "$out/products" "$out/cache" "$out/stamp"
-mv "$work/driver" "$work/toolkit" "$work/products" "$out/"
+rm -rf "$out/driver" "$out/toolkit" "$out/products" "$out/collectives" "$out/cache" "$out/stamp"
+mv "$work/driver" "$work/toolkit" "$work/products" "$work/collectives" "$out/"
 printf '%s\n' "$stamp" >"$out/stamp"

@@ -4,9 +4,9 @@
 #   trainer-cuda/software/run.sh COMMAND [ARGUMENT]...
 #
 # The device is what these say: GOLF_SOFTWARE_CUDA_DEVICES (1), GOLF_SOFTWARE_CUDA_MEMORY (bytes, 8 GiB),
-# GOLF_SOFTWARE_CUDA_ORDER (`backwards` runs threads and blocks last to first), GOLF_SOFTWARE_CUDA_PRODUCTS (`no` leaves the
-# library of products out), GOLF_SOFTWARE_CUDA_COUNTS (`yes` says at the end what was done), GOLF_SOFTWARE_CUDA_FAIL_AT (the
-# kernel of this number fails, and the device is lost). Compiled kernels are kept beside the libraries, unless
+# GOLF_SOFTWARE_CUDA_ORDER (`backwards` runs threads and blocks last to first), GOLF_SOFTWARE_CUDA_PRODUCTS and
+# GOLF_SOFTWARE_CUDA_COLLECTIVES (`no` leaves the library out), GOLF_SOFTWARE_CUDA_COUNTS (`yes` says at the end what was done),
+# GOLF_SOFTWARE_CUDA_FAIL_AT (the kernel of this number fails, and the device is lost). Compiled kernels are kept beside the libraries, unless
 # GOLF_SOFTWARE_CUDA_CACHE names another folder: no GPU's are among them.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,/^set -euo/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
@@ -15,8 +15,9 @@ out="${GOLF_SOFTWARE_CUDA:-${CARGO_TARGET_DIR:-$here/../../target}/software-cuda
 "$here/build.sh" "$out"
 out="$(cd "$out" && pwd)"
 export LD_LIBRARY_PATH="$out/driver${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-export GOLF_NVRTC="$out/toolkit:$out/products"
-[ "${GOLF_SOFTWARE_CUDA_PRODUCTS:-}" != no ] || GOLF_NVRTC="$out/toolkit"
+export GOLF_NVRTC="$out/toolkit"
+[ "${GOLF_SOFTWARE_CUDA_PRODUCTS:-}" = no ] || GOLF_NVRTC="$GOLF_NVRTC:$out/products"
+[ "${GOLF_SOFTWARE_CUDA_COLLECTIVES:-}" = no ] || GOLF_NVRTC="$GOLF_NVRTC:$out/collectives"
 export XDG_CACHE_HOME="${GOLF_SOFTWARE_CUDA_CACHE:-$out/cache}"
 unset CUDA_PATH GOLF_KERNELS
 exec "$@"

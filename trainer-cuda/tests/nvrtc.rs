@@ -56,10 +56,10 @@ fn all_fit(test: &str, arch: &str) {
     for (i, (unit, _)) in units().into_iter().enumerate() {
         let stored =
             fs::read(folder.path().join(unit.file_name(arch))).expect("the name that a device asks for");
-        // Compiled beside others it is what it is when compiled alone.
+        // Compiled beside others it is what it is when compiled alone; its digest stands behind it.
         if i < 3 {
             let alone = nvrtc.compile(unit.source, arch, unit.storage).expect("it compiled before");
-            assert!(stored == alone.code, "`{}`", unit.source.file);
+            assert!(stored.starts_with(&alone.code), "`{}`", unit.source.file);
         }
     }
     // What is missing is made, and nothing else.
