@@ -3,8 +3,8 @@
 //! [`shard`] reads and writes one file, [`stream`] is the loader that training and resuming rest on, [`corpus`] makes
 //! shards and a [`manifest`] out of the [`documents`] of a text, [`audit`] finds what two sides share. Tokenizers are not known here: text becomes ids through a closure.
 //!
-//! Invariant: every shard is checked (header, length, and on request every id) before the first token is used, and a
-//! position in the stream determines everything that follows. Making a corpus is work for a native machine.
+//! Invariant: every shard is checked (header, length, the ids at its beginning) before the first token is used, the other ids
+//! where they are read, and a position in the stream determines everything that follows. Making a corpus is work for a native machine.
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod audit;
