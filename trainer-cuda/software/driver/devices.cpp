@@ -3,14 +3,12 @@
 #include "memory.h"
 #include "state.h"
 
+#include <cstdio>
 #include <cstring>
 
 using namespace software;
 
 namespace {
-
-// The CUDA version whose interface this is.
-constexpr int VERSION = 13000;
 
 constexpr char NAME[] = "golf software CUDA device";
 
@@ -45,7 +43,7 @@ EXPORTED CUresult cuInit(unsigned flags) {
 
 EXPORTED CUresult cuDriverGetVersion(int* version) {
     if (!version) return CUDA_ERROR_INVALID_VALUE;
-    *version = VERSION;
+    *version = driver_version();
     return CUDA_SUCCESS;
 }
 
@@ -81,6 +79,13 @@ EXPORTED CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute which, CUd
         }
         *value = known;
         return CUDA_SUCCESS;
+    });
+}
+
+EXPORTED CUresult cuDeviceGetPCIBusId(char* name, int bytes, CUdevice device) {
+    return on_device(device, [&](Context&) {
+        const int length = std::snprintf(name, static_cast<size_t>(bytes), "0000:%02x:00.0", place_in_machine(device));
+        return length < bytes ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     });
 }
 
@@ -121,6 +126,13 @@ EXPORTED CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
 EXPORTED CUresult cuCtxGetCurrent(CUcontext* context) {
     return started([&] {
         *context = current;
+        return CUDA_SUCCESS;
+    });
+}
+
+EXPORTED CUresult cuCtxGetDevice(CUdevice* device) {
+    return in_context([&](Context& context) {
+        *device = context.device;
         return CUDA_SUCCESS;
     });
 }

@@ -264,7 +264,8 @@ EXPORTED cublasStatus_t cublasLtMatmul(Handle*, const Descriptor* descriptor, co
     size_t there = 0;
     const auto at = reinterpret_cast<CUdeviceptr>(workspace);
     const bool known = cuMemGetAddressRange_v2(&base, &there, at) == CUDA_SUCCESS;
-    if (workspace_bytes < algorithm->workspace || !known || at - base + workspace_bytes > there) {
+    // The workspace must begin at a multiple of 16 bytes (cublasLtMatmul).
+    if (at % 16 != 0 || workspace_bytes < algorithm->workspace || !known || at - base + workspace_bytes > there) {
         return refuse(CUBLAS_STATUS_INVALID_VALUE, "the workspace is smaller than what the algorithm was chosen for");
     }
     const CUresult queued = cuLaunchHostFunc(stream, do_multiply, const_cast<Multiplication*>(kept(call)));
