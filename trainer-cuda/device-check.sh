@@ -315,6 +315,10 @@ step_tokens() {
         skip "no text to train on (--text and --tokenizer)"
         return
     fi
+    if compgen -G "$keep/tokens/*_manifest.json" >/dev/null; then
+        printf 'the tokens in `%s` are used as they are\n' "$keep"
+        return
+    fi
     mkdir -p "$keep"
     case "$text" in
         *.xz) python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$text" >"$work/text.txt" ;;

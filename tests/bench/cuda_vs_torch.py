@@ -85,6 +85,7 @@ def golf_step(args, preset, folder):
     settings = {
         "train_batch_tokens": args.rows * args.seq,
         "train_seq_len": args.seq,
+        "vocab": VOCAB,
         "grad_accum_steps": 1,
         "micro_batch_rows": args.micro_batch_rows or args.rows,
         # Speed only: nothing changes on the way, and the end is quick.

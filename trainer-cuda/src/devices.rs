@@ -93,7 +93,12 @@ pub(crate) fn closed(index: usize, error: &DriverError) -> DeviceError {
 }
 
 pub(crate) fn context(index: usize) -> Result<Arc<CudaContext>, DeviceError> {
-    CudaContext::new(index).map_err(|error| closed(index, &error))
+    let context = CudaContext::new(index).map_err(|error| closed(index, &error))?;
+    // With events for its own buffers the context would be waited for when a stream is made, and all contexts of a device are one:
+    // where another thread records a plan on it, that wait is refused and spoils the recording.
+    // SAFETY: the bindings' buffers, which need those events, are not used.
+    unsafe { context.disable_event_tracking() };
+    Ok(context)
 }
 
 /// Asked of the driver without opening the device: a context takes memory, and a busy device may have none.

@@ -145,9 +145,17 @@ EXPORTED CUresult cuCtxSetCurrent(CUcontext context) {
     });
 }
 
+// Waiting for a context is invalid while any of its streams is captured, by whatever thread and in whatever mode (programming
+// guide: prohibited operations of stream capture).
 EXPORTED CUresult cuCtxSynchronize() {
     return in_context([&](Context& context) {
-        if (const CUresult refused = refuse_in_capture(context)) return refused;
+        CUresult refused = CUDA_SUCCESS;
+        for (Stream* stream : context.streams) {
+            if (stream->capture == Capture::none) continue;
+            stream->capture = Capture::invalidated;
+            refused = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+        }
+        if (refused != CUDA_SUCCESS) return refused;
         if (const CUresult error = run(context)) return error;
         return context.lost = check_all_guards(context.device);
     });
