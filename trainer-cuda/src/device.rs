@@ -262,6 +262,10 @@ impl Driver for Device {
         format!("cuda:{} ({})", self.index, self.info.name)
     }
 
+    fn has_wgmma(&self) -> bool {
+        self.info.compute == (9, 0)
+    }
+
     fn allocate(&mut self, words: usize, what: &str) -> Result<Buffer, BackendError> {
         self.memory(words, what, Vec::new())
     }

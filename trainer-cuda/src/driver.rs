@@ -25,6 +25,9 @@ pub trait Driver {
     /// Name for messages and receipts.
     fn name(&self) -> String;
 
+    /// Whether it has Hopper's products of warpgroups (`wgmma`).
+    fn has_wgmma(&self) -> bool;
+
     /// Memory of `words` words, at least one, zeroed; `what` it is for is said where there is none left.
     fn allocate(&mut self, words: usize, what: &str) -> Result<Self::Buffer, BackendError>;
 

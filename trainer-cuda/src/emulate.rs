@@ -61,6 +61,8 @@ pub struct Emulator {
     order: Order,
     libraries: HashMap<(&'static str, Storage), Rc<Library>>,
     products: Option<Fidelity>,
+    /// What stands in for Hopper's products of warpgroups; none if `None`.
+    wgmma: Option<Fidelity>,
     /// Calls of a recording that is being made.
     recording: Option<Vec<Call>>,
     replays: usize,
@@ -69,7 +71,7 @@ pub struct Emulator {
     used: Rc<Cell<u64>>,
 }
 
-/// What stands in for a library of products.
+/// How far what stands in for a library, or for a GPU's instructions, is to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fidelity {
     /// It forms products as described, and is believed.
@@ -133,6 +135,7 @@ impl Emulator {
                     order,
                     libraries: HashMap::new(),
                     products: None,
+                    wgmma: None,
                     recording: None,
                     replays: 0,
                     memory: u64::MAX,
@@ -147,6 +150,16 @@ impl Emulator {
     /// With a library of products, which there is none of unless said.
     pub fn with_library(self, fidelity: Fidelity) -> Self {
         Self { products: Some(fidelity), ..self }
+    }
+
+    /// With Hopper's products of warpgroups, which it has none of unless said. They are compared with others in any case.
+    pub fn with_wgmma(self, fidelity: Fidelity) -> Self {
+        Self { wgmma: Some(fidelity), ..self }
+    }
+
+    /// What the compiler is told beside the form of activations.
+    fn define(&self) -> Option<&'static str> {
+        (self.wgmma == Some(Fidelity::Wrong)).then_some("-DTILES_LIE_OTHERWISE")
     }
 
     /// With so many bytes of memory; unlimited unless said.
@@ -220,6 +233,10 @@ impl Driver for Emulator {
 
     fn name(&self) -> String {
         "cuda-emulated".to_owned()
+    }
+
+    fn has_wgmma(&self) -> bool {
+        self.wgmma.is_some()
     }
 
     fn allocate(&mut self, words: usize, what: &str) -> Result<Memory, BackendError> {

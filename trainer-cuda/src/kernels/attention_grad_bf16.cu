@@ -28,28 +28,6 @@ const u32 DEPTH = 16;
 // Keys to which a warp forms scores at once: registers for more would spill.
 const u32 KEYS = 32;
 
-// Slopes of the scores of a warp's queries from `query` on for keys from `key` on, in place of dp; s are the scores.
-template <u32 W>
-__device__ inline void slopes(const Sums<W, KEYS / 8>& s, Sums<W, KEYS / 8>& dp, const float2 (&stats)[Cut<W>::MATRICES][2],
-                              float factor, u32 key, u32 query) {
-    const bool diagonal = key + KEYS - 1 > query;
-#pragma unroll
-    for (u32 m = 0; m < Cut<W>::MATRICES; m++) {
-#pragma unroll
-        for (u32 n = 0; n < KEYS / 8; n++) {
-#pragma unroll
-            for (u32 i = 0; i < 4; i++) {
-                const float2 of_query = stats[m][i / 2];
-                const float weight = power_of_two(s.v[m][n][i] * factor - of_query.x);
-                const u32 own_key = key + 8 * n + 2 * lane_member() + i % 2;
-                const u32 own_query = query + 16 * m + lane_group() + i / 2 * 8;
-                const bool masked = diagonal && own_key > own_query;
-                dp.v[m][n][i] = masked ? 0.0f : weight * (dp.v[m][n][i] - of_query.y);
-            }
-        }
-    }
-}
-
 template <u32 W>
 __device__ inline void queries_grad(Stage<W, Cut<W>::STREAM> (&stages)[2], const u32* q, const uint4* k, const uint4* v, const u32* dy,
                                     const float2* stats, Act* dq, const TensorHeads& p) {
@@ -89,14 +67,15 @@ __device__ inline void queries_grad(Stage<W, Cut<W>::STREAM> (&stages)[2], const
             const u32 key = (i - 1) * Cut<W>::STREAM + row;
             // Beyond the diagonal of all of this warp's queries.
             if (key >= query + Cut<W>::WARP_ROWS) break;
-            const Sums<W, KEYS / 8> s = products<W, KEYS / 8>(queries, stage.first, row);
-            Sums<W, KEYS / 8> ds = products<W, KEYS / 8>(slopes_of_y, stage.second, row);
-            slopes<W>(s, ds, own, p.scale * LOG2_E, key, query);
+            Sums<W, KEYS / 8> s = products<W, KEYS / 8>(queries, stage.first, row);
+            const Sums<W, KEYS / 8> dp = products<W, KEYS / 8>(slopes_of_y, stage.second, row);
+#pragma unroll
+            for (u32 m = 0; m < M; m++) slopes(s.v[m], dp.v[m], own[m], p.scale * LOG2_E, key, query + 16 * m);
 #pragma unroll
             for (u32 n = 0; n < KEYS / 8; n += 2) {
                 u32 weights[M][4];
 #pragma unroll
-                for (u32 m = 0; m < M; m++) operand_of(weights[m], ds.v[m][n], ds.v[m][n + 1]);
+                for (u32 m = 0; m < M; m++) operand_of(weights[m], s.v[m][n], s.v[m][n + 1]);
                 add_weighted<W>(sums, weights, stage.first, row + 8 * n);
             }
         }
@@ -130,38 +109,20 @@ template <u32 W> struct KeySums {
     Sums<W, Cut<W>::VECTORS> dk, dv;
 };
 
-// What the 16 queries from `query` on, row `row` of a stage, add to the warp's keys from `key` on. Weights are kept as bf16
-// only: registers for more would spill.
+// What the 16 queries from `query` on, row `row` of a stage, add to the warp's keys from `key` on.
 template <u32 W>
 __device__ inline void add_queries(KeySums<W>& sums, const Rows<W>& keys, const SharedRows<W>& values, const QueryStage<W>& stage,
                                    u32 row, u32 query, u32 key, float factor) {
     const u32 M = Cut<W>::MATRICES;
     Sums<W, 2> s = products<W, 2>(keys, stage.rows.first, row);
-    const bool diagonal = query < key + Cut<W>::WARP_ROWS - 1;
-    const float2* of_query = stage.stats + row + 2 * lane_member();
+    const float2* of_query = stage.stats + row;
     u32 weights[M][4];
 #pragma unroll
-    for (u32 m = 0; m < M; m++) {
-#pragma unroll
-        for (u32 at = 0; at < 8; at++) {
-            const u32 own_query = query + at / 4 * 8 + 2 * lane_member() + at % 2;
-            const u32 own_key = key + 16 * m + lane_group() + at % 4 / 2 * 8;
-            float& weight = s.v[m][at / 4][at % 4];
-            weight = power_of_two(weight * factor - of_query[at / 4 * 8 + at % 2].x);
-            if (diagonal && own_key > own_query) weight = 0.0f;
-        }
-        operand_of(weights[m], s.v[m][0], s.v[m][1]);
-    }
+    for (u32 m = 0; m < M; m++) weights_of_keys(weights[m], s.v[m][0], s.v[m][1], of_query, factor, key + 16 * m, query);
     add_weighted<W>(sums.dv, weights, stage.rows.second, row);
     const Sums<W, 2> dp = products<W, 2>(values, stage.rows.second, row);
 #pragma unroll
-    for (u32 at = 0; at < 4 * M; at++) {
-        const u32 n = at % 4 / 2;
-        u32& pair = weights[at / 4][at % 4];
-        const float* of_pair = dp.v[at / 4][n] + at % 2 * 2;
-        pair = bf16_pair(bf16_first(pair) * (of_pair[0] - of_query[8 * n].y),
-                         bf16_second(pair) * (of_pair[1] - of_query[8 * n + 1].y));
-    }
+    for (u32 m = 0; m < M; m++) slopes_of_keys(weights[m], dp.v[m][0], dp.v[m][1], of_query);
     add_weighted<W>(sums.dk, weights, stage.rows.first, row);
 }
 
