@@ -21,7 +21,7 @@ use thiserror::Error;
 pub enum HopperError {
     /// Results differ.
     #[error(
-        "attention by products of warpgroups is off by {error:e} of the largest entry of `{result}`: expected at most {bound:e}; products of warps are used"
+        "attention by products of warpgroups (wgmma) is off by {error:e} of the largest entry of `{result}`: expected at most {bound:e}; products of warps are used"
     )]
     Wrong {
         /// What differs most.
@@ -32,11 +32,21 @@ pub enum HopperError {
         bound: f32,
     },
     /// The device does not run them.
-    #[error("attention by products of warpgroups does not run: {reason}; products of warps are used")]
+    #[error(
+        "attention by products of warpgroups (wgmma) does not run: {reason}; products of warps are used\nhint: if nothing runs from here on, set `GOLF_WGMMA=off`"
+    )]
     Refused {
         /// What it said.
         reason: String,
     },
+}
+
+/// Environment variable that keeps them from being used where it is `off`: to compare, or where they fail.
+pub const WGMMA: &str = "GOLF_WGMMA";
+
+/// Whether the environment leaves the choice to the device.
+pub(crate) fn allowed() -> bool {
+    std::env::var_os(WGMMA).is_none_or(|value| value != "off")
 }
 
 /// Largest difference allowed, of a result's largest entry. Both round the same weights to bf16, and add in other orders.

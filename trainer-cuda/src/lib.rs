@@ -62,7 +62,7 @@ pub use driver::Driver;
 pub use emulate::{Compiled, Emulator, EmulatorError, Fidelity, Memory, Order, Recording};
 pub use footprint::Footprint;
 pub use gemm::{Columns, Gemm, Stored};
-pub use hopper::HopperError;
+pub use hopper::{HopperError, WGMMA};
 pub use kernel::{ELEMENTS, HEADERS, Kernel, PIECE, Param, Source, Storage};
 pub use lower::{Binding, Launch, Lowering, Precision, Products, Table};
 pub use nccl::{Nccl, nccl_version};
@@ -186,7 +186,7 @@ impl<D: Driver> Cuda<D> {
     /// Decides once whether Hopper's products are used, when a plan could use them.
     fn check_hopper(&mut self, plan: &Plan) {
         let asked = self.options.precision == Precision::Bf16 && hopper::concerns(plan);
-        if self.hopper_checked || !asked || !self.driver.has_wgmma() {
+        if self.hopper_checked || !asked || !self.driver.has_wgmma() || !hopper::allowed() {
             return;
         }
         self.hopper_checked = true;

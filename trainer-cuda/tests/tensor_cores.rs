@@ -136,7 +136,8 @@ fn a_device_whose_warpgroups_compute_something_else_falls_back_and_says_so() {
     for device in &mut devices {
         let notes = device.notes();
         assert!(!device.uses_wgmma() && notes.len() == 1, "{notes:?}");
-        for part in ["attention by products of warpgroups is off by", "of `y`", "products of warps are used"]
+        for part in
+            ["attention by products of warpgroups (wgmma) is off by", "of `y`", "products of warps are used"]
         {
             assert!(notes[0].contains(part), "no `{part}` in: {}", notes[0]);
         }

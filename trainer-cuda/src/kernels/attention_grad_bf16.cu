@@ -95,7 +95,7 @@ template <u32 W> struct QueryCut {
 // Their two operands and their statistics.
 template <u32 W> struct QueryStage {
     Stage<W, QueryCut<W>::STREAM> rows;
-    float2 stats[QueryCut<W>::STREAM];
+    alignas(16) float2 stats[QueryCut<W>::STREAM];
 };
 
 // Registers for a block's values beside its keys and both sums would spill.

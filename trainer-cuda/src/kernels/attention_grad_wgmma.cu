@@ -64,7 +64,7 @@ attention_grad_queries_wgmma(const u32* q, const uint4* k, const uint4* v, const
 
 struct QueryTiles {
     Tiles rows;
-    float2 stats[TILE_ROWS];
+    alignas(16) float2 stats[TILE_ROWS];
 };
 
 // Starts the copies of 64 queries of a head, and of what goes with them.
@@ -86,17 +86,24 @@ attention_grad_keys_wgmma(const uint4* q, const u32* k, const u32* v, const uint
     const Strand strand = strand_of_block(p, blockIdx.x / p.strands, kv_heads);
     const u32 begin = strand.tile * TILE_ROWS;
     const u32 key = begin + threadIdx.x / 32 * 16;
-    // Tiles of a head's queries from the diagonal on; those of the next head follow.
-    const u32 of_head = (p.seq - begin + TILE_ROWS - 1) / TILE_ROWS;
-    const u32 stream = of_head * p.group;
-    fetch_queries(stages[0], q, dy, stats, p, strand.window, begin, strand.head * p.group);
+    // Queries of one head from the diagonal on, then those of the next: what is fetched.
+    u32 head = strand.head * p.group;
+    const u32 heads_end = head + p.group;
+    u32 t = begin;
+    fetch_queries(stages[0], q, dy, stats, p, strand.window, t, head);
     Rows<64, 1> keys, values;
     keys.load(k, p, strand.window, key, strand.head, kv_heads);
     values.load(v, p, strand.window, key, strand.head, kv_heads);
     WarpgroupSums sums_of_k, sums_of_v;
     clear(sums_of_k);
     clear(sums_of_v);
-    for (u32 i = 0; i < stream; i++) {
+    for (u32 i = 0; head < heads_end; i++) {
+        const u32 query = t;
+        t += TILE_ROWS;
+        if (t >= p.seq) {
+            t = begin;
+            head++;
+        }
         const QueryTiles& stage = stages[i % 2];
         const u64 queries = tile_descriptor(stage.rows.first);
         const u64 slopes_of_y = tile_descriptor(stage.rows.second);
@@ -112,11 +119,7 @@ attention_grad_keys_wgmma(const uint4* q, const u32* k, const u32* v, const uint
         hold(s);
         // Nobody reads the other stage any more.
         __syncthreads();
-        if (i + 1 < stream) {
-            const u32 t = begin + (i + 1) % of_head * TILE_ROWS;
-            fetch_queries(stages[(i + 1) % 2], q, dy, stats, p, strand.window, t, strand.head * p.group + (i + 1) / of_head);
-        }
-        const u32 query = begin + i % of_head * TILE_ROWS;
+        if (head < heads_end) fetch_queries(stages[(i + 1) % 2], q, dy, stats, p, strand.window, t, head);
         u32 weights[4][4], slopes[4][4];
 #pragma unroll
         for (u32 step = 0; step < 4; step++) {

@@ -85,33 +85,45 @@ __device__ inline void weigh(float (&s)[N][4], float (&sums)[V][4], Softmax& sof
 template <u32 N>
 __device__ inline void slopes(float (&s)[N][4], const float (&dp)[N][4], const float2 (&of_query)[2], float factor, u32 key,
                               u32 query) {
-    const bool diagonal = key + 8 * N - 1 > query;
 #pragma unroll
     for (u32 n = 0; n < N; n++) {
 #pragma unroll
         for (u32 i = 0; i < 4; i++) {
-            const float weight = power_of_two(s[n][i] * factor - of_query[i / 2].x);
-            const u32 own_key = key + 8 * n + 2 * lane_member() + i % 2;
-            const u32 own_query = query + lane_group() + i / 2 * 8;
-            const bool masked = diagonal && own_key > own_query;
-            s[n][i] = masked ? 0.0f : weight * (dp[n][i] - of_query[i / 2].y);
+            s[n][i] = power_of_two(s[n][i] * factor - of_query[i / 2].x) * (dp[n][i] - of_query[i / 2].y);
+        }
+    }
+    if (key + 8 * N - 1 <= query) return;
+#pragma unroll
+    for (u32 n = 0; n < N; n++) {
+#pragma unroll
+        for (u32 i = 0; i < 4; i++) {
+            if (key + 8 * n + 2 * lane_member() + i % 2 > query + lane_group() + i / 2 * 8) s[n][i] = 0.0f;
         }
     }
 }
+
+// Statistics of the queries of a lane's columns among 8 from `of_query` on, which is at a multiple of 16 bytes: (lse·log₂e, Σ dy·y)
+// of two.
+__device__ inline float4 of_two_queries(const float2* of_query) { return *(const float4*)(of_query + 2 * lane_member()); }
 
 // Transposed scores, of keys from `key` on for 16 queries from `query` on, as weights and left operand. `of_query` are
 // the statistics of these queries.
 __device__ inline void weights_of_keys(u32 (&weights)[4], float (&left)[4], float (&right)[4], const float2* of_query, float factor,
                                        u32 key, u32 query) {
-    const bool diagonal = query < key + 15;
 #pragma unroll
     for (u32 n = 0; n < 2; n++) {
+        float (&s)[4] = n == 0 ? left : right;
+        const float4 two = of_two_queries(of_query + 8 * n);
+#pragma unroll
+        for (u32 i = 0; i < 4; i++) s[i] = power_of_two(s[i] * factor - (i % 2 == 0 ? two.x : two.z));
+    }
+    if (query < key + 15) {
 #pragma unroll
         for (u32 i = 0; i < 4; i++) {
-            const u32 own = 8 * n + 2 * lane_member() + i % 2;
-            float& weight = n == 0 ? left[i] : right[i];
-            weight = power_of_two(weight * factor - of_query[own].x);
-            if (diagonal && key + lane_group() + i / 2 * 8 > query + own) weight = 0.0f;
+            const u32 own_key = key + lane_group() + i / 2 * 8;
+            const u32 own_query = query + 2 * lane_member() + i % 2;
+            if (own_key > own_query) left[i] = 0.0f;
+            if (own_key > own_query + 8) right[i] = 0.0f;
         }
     }
     operand_of(weights, left, right);
@@ -121,10 +133,13 @@ __device__ inline void weights_of_keys(u32 (&weights)[4], float (&left)[4], floa
 __device__ inline void slopes_of_keys(u32 (&weights)[4], const float (&left)[4], const float (&right)[4],
                                       const float2* of_query) {
 #pragma unroll
-    for (u32 at = 0; at < 4; at++) {
-        const float* of_pair = (at / 2 == 0 ? left : right) + at % 2 * 2;
-        const float2* own = of_query + 8 * (at / 2) + 2 * lane_member();
-        weights[at] = bf16_pair(bf16_first(weights[at]) * (of_pair[0] - own[0].y),
-                                bf16_second(weights[at]) * (of_pair[1] - own[1].y));
+    for (u32 n = 0; n < 2; n++) {
+        const float (&dp)[4] = n == 0 ? left : right;
+        const float4 two = of_two_queries(of_query + 8 * n);
+#pragma unroll
+        for (u32 half = 0; half < 2; half++) {
+            u32& pair = weights[2 * n + half];
+            pair = bf16_pair(bf16_first(pair) * (dp[2 * half] - two.y), bf16_second(pair) * (dp[2 * half + 1] - two.w));
+        }
     }
 }
