@@ -22,8 +22,9 @@ const UNIT: f64 = 1.0 / 512.0;
 const SUMS: f64 = 4e-6;
 
 /// `[windows, seq, heads, kv_heads, width]`: windows shorter than a tile, of whole tiles, one token beyond, and of tiles whose
-/// stages lie on both sides of the diagonal; groups of 1, 2, 3 and 4; rows of 32, 64 and 128 channels, full and not.
-const SHAPES: [[usize; 5]; 12] = [
+/// stages lie on both sides of the diagonal; more heads and windows than are taken at a time; groups of 1, 2, 3 and 4; rows of
+/// 32, 64 and 128 channels, full and not.
+const SHAPES: [[usize; 5]; 13] = [
     [1, 1, 1, 1, 64],
     [3, 7, 4, 1, 64],
     [1, 64, 2, 2, 32],
@@ -36,6 +37,7 @@ const SHAPES: [[usize; 5]; 12] = [
     [2, 33, 3, 1, 5],
     [1, 131, 2, 1, 47],
     [2, 193, 6, 2, 64],
+    [9, 70, 2, 2, 40],
 ];
 
 /// Numbers in (-2, 2) that bf16 holds exactly, the same on every machine.

@@ -13,7 +13,7 @@ __device__ inline void attend(Stage<W, Cut<W>::STREAM> (&stages)[2], const u32* 
                               const TensorHeads& p) {
     const u32 M = Cut<W>::MATRICES;
     const u32 N = Cut<W>::STREAM / 8;
-    const Strand strand = strand_of_block(p, p.tiles - 1 - blockIdx.x / p.strands, p.heads);
+    const Strand strand = strand_of_block(p, p.heads, true);
     const u32 kv_heads = p.heads / p.group;
     const u32 kv_head = strand.head / p.group;
     const u32 query = strand.tile * Cut<W>::ROWS + threadIdx.x / 32 * Cut<W>::WARP_ROWS;

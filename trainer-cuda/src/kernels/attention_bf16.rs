@@ -2,8 +2,7 @@
 //! vectors, and read from there by every block.
 
 use super::round_bf16::rounded;
-use super::warps;
-use crate::kernel::{Kernel, Param, Source};
+use crate::kernel::{ELEMENTS, Kernel, Param, Source};
 use crate::lower::Binding::{self, Input, Output};
 use crate::lower::{Lowering, Precision};
 use golf_core::ops::{Attention, AttentionGrad};
@@ -83,7 +82,10 @@ static KEYS: Task = Task::new(
     64,
 );
 static STATS: Kernel =
-    Kernel { source: &GRAD, entry: "attention_stats", signature: "aarwuu", threads: warps::THREADS };
+    Kernel { source: &GRAD, entry: "attention_stats", signature: "aarwuu", threads: ELEMENTS };
+
+/// Heads of tokens that a block of it takes, half a warp each.
+const STATS_ITEMS: usize = ELEMENTS / 16;
 
 pub(super) fn kernels() -> Vec<&'static Kernel> {
     let tasks = [&ATTENTION, &QUERIES, &KEYS].into_iter();
@@ -150,7 +152,12 @@ pub(super) fn attention_grad(op: &AttentionGrad, heads: &TensorHeads, low: &mut 
     let items = heads.n * op.heads;
     let stats = low.scratch(2 * items);
     let params = vec![items.into(), heads.width.into()];
-    low.launch(&STATS, vec![Input(5), Input(3), Input(4), stats.clone()], params, warps::blocks(items));
+    low.launch(
+        &STATS,
+        vec![Input(5), Input(3), Input(4), stats.clone()],
+        params,
+        items.div_ceil(STATS_ITEMS),
+    );
     let operands = [q, k, v, dy, stats];
     let bindings = [&operands[..], &[Output(0)]].concat();
     heads.launch(low, &QUERIES, bindings, op.heads);

@@ -6,7 +6,7 @@
 // diagonal; dq stays in registers. attention_grad_keys_bf16: one block per as many keys of a key/value head walks the
 // queries from the diagonal on, of every head of its group in turn; dk and dv stay in registers. Scores are transposed
 // there: keys are rows. Both start with the tiles that take longest.
-// attention_stats: (dy[n,h,c], y[n,h,c], lse[n,h]) → stats[n,h] = (lse·log₂e, Σ dy·y) of f32, one warp per head of a token.
+// attention_stats: (dy[n,h,c], y[n,h,c], lse[n,h]) → stats[n,h] = (lse·log₂e, Σ dy·y) of f32, half a warp per head of a token.
 
 #include "shared/activation.cuh"
 #include "shared/attention_bf16.cuh"
@@ -14,12 +14,21 @@
 
 extern "C" __global__ void __launch_bounds__(256)
 attention_stats(const Act* dy, const Act* y, const float* lse, float2* stats, u32 items, u32 width) {
-    const u32 item = warp_index();
-    if (item >= items) return;
+    const u32 LANES = WARP / 2;
+    const u32 item = (blockIdx.x * blockDim.x + threadIdx.x) / LANES;
+    const u32 lane = threadIdx.x % LANES;
+    const bool exists = item < items;
     float sum = 0.0f;
-    for (u32 c = threadIdx.x % WARP; c < width; c += WARP) sum += dy[item * width + c] * y[item * width + c];
-    const float total = warp_sum(sum);
-    if (threadIdx.x % WARP == 0) stats[item] = make_float2(lse[item] * LOG2_E, total);
+    if (exists && width % 4 == 0) {
+        for (u32 c = 4 * lane; c < width; c += 4 * LANES) {
+            sum = add_dot(sum, four_at(dy + item * width + c), four_at(y + item * width + c));
+        }
+    } else if (exists) {
+        for (u32 c = lane; c < width; c += LANES) sum += dy[item * width + c] * y[item * width + c];
+    }
+#pragma unroll
+    for (u32 step = LANES / 2; step > 0; step /= 2) sum += __shfl_xor_sync(ALL_LANES, sum, step);
+    if (exists && lane == 0) stats[item] = make_float2(lse[item] * LOG2_E, sum);
 }
 
 // Rows of a matrix that a product over rows takes at once.
@@ -32,7 +41,7 @@ template <u32 W>
 __device__ inline void queries_grad(Stage<W, Cut<W>::STREAM> (&stages)[2], const u32* q, const uint4* k, const uint4* v, const u32* dy,
                                     const float2* stats, Act* dq, const TensorHeads& p) {
     const u32 M = Cut<W>::MATRICES;
-    const Strand strand = strand_of_block(p, p.tiles - 1 - blockIdx.x / p.strands, p.heads);
+    const Strand strand = strand_of_block(p, p.heads, true);
     const u32 kv_heads = p.heads / p.group;
     const u32 kv_head = strand.head / p.group;
     const u32 query = strand.tile * Cut<W>::ROWS + threadIdx.x / 32 * Cut<W>::WARP_ROWS;
@@ -131,7 +140,7 @@ __device__ inline void keys_grad(KeyTiles<W>& tiles, const uint4* q, const u32* 
                                  const float2* stats, Act* dk, Act* dv, const TensorHeads& p) {
     const u32 STREAM = QueryCut<W>::STREAM;
     const u32 kv_heads = p.heads / p.group;
-    const Strand strand = strand_of_block(p, blockIdx.x / p.strands, kv_heads);
+    const Strand strand = strand_of_block(p, kv_heads, false);
     const u32 key = strand.tile * Cut<W>::ROWS + threadIdx.x / 32 * Cut<W>::WARP_ROWS;
     Rows<W> keys;
     keys.load(k, p, strand.window, key, strand.head, kv_heads);

@@ -12,7 +12,7 @@ extern "C" __global__ void __launch_bounds__(128, 3)
 attention_grad_queries_wgmma(const u32* q, const uint4* k, const uint4* v, const u32* dy, const float2* stats, Act* dq,
                              TensorHeads p) {
     __shared__ Tiles stages[2];
-    const Strand strand = strand_of_block(p, p.tiles - 1 - blockIdx.x / p.strands, p.heads);
+    const Strand strand = strand_of_block(p, p.heads, true);
     const u32 kv_heads = p.heads / p.group;
     const u32 kv_head = strand.head / p.group;
     const u32 query = strand.tile * TILE_ROWS + threadIdx.x / 32 * 16;
@@ -83,7 +83,7 @@ attention_grad_keys_wgmma(const uint4* q, const u32* k, const u32* v, const uint
                           TensorHeads p) {
     __shared__ QueryTiles stages[2];
     const u32 kv_heads = p.heads / p.group;
-    const Strand strand = strand_of_block(p, blockIdx.x / p.strands, kv_heads);
+    const Strand strand = strand_of_block(p, kv_heads, false);
     const u32 begin = strand.tile * TILE_ROWS;
     const u32 key = begin + threadIdx.x / 32 * 16;
     // Queries of one head from the diagonal on, then those of the next: what is fetched.

@@ -13,7 +13,7 @@ const u32 WARPGROUPS = 2;
 extern "C" __global__ void __launch_bounds__(256, 2)
 attention_wgmma(const u32* q, const uint4* k, const uint4* v, Act* y, float* lse, TensorHeads p) {
     __shared__ Tiles stages[2];
-    const Strand strand = strand_of_block(p, p.tiles - 1 - blockIdx.x / p.strands, p.heads);
+    const Strand strand = strand_of_block(p, p.heads, true);
     const u32 kv_heads = p.heads / p.group;
     const u32 kv_head = strand.head / p.group;
     const u32 begin = strand.tile * WARPGROUPS * TILE_ROWS;

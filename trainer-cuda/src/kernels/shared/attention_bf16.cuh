@@ -47,10 +47,19 @@ struct Strand {
     u32 tile, window, head;
 };
 
-// Of this block, which takes tile `tile`; `heads` are query heads or key/value heads.
-__device__ inline Strand strand_of_block(const TensorHeads& p, u32 tile, u32 heads) {
-    const u32 rest = blockIdx.x % p.strands;
-    return {tile, rest / heads, rest % heads};
+// Strands whose tiles follow each other. Every tile of a strand reads the other side of the same head, half a megabyte for 2048
+// tokens: blocks that run at a time then read what fits a cache, where all strands at a time would not.
+const u32 NEIGHBOURS = 16;
+
+// Of this block; `heads` are query heads or key/value heads. Of neighbours, the tiles with the largest numbers come first, or
+// those with the smallest: the ones that take longest.
+__device__ inline Strand strand_of_block(const TensorHeads& p, u32 heads, bool largest_first) {
+    const u32 begin = blockIdx.x / (p.tiles * NEIGHBOURS) * NEIGHBOURS;
+    const u32 count = min(NEIGHBOURS, p.strands - begin);
+    const u32 at = blockIdx.x - begin * p.tiles;
+    const u32 tile = at / count;
+    const u32 strand = begin + at % count;
+    return {largest_first ? p.tiles - 1 - tile : tile, strand / heads, strand % heads};
 }
 
 // Row of token `t` of a window in x[n, heads].
