@@ -98,7 +98,7 @@ enum Call {
     },
     Multiply {
         gemm: Gemm,
-        buffers: [Memory; 3],
+        buffers: [Memory; 4],
         offset: usize,
     },
 }
@@ -337,9 +337,14 @@ impl Driver for Emulator {
         self.products != Some(Fidelity::Right)
     }
 
-    fn multiply(&mut self, gemm: &Gemm, [a, b, y]: [&Memory; 3], offset: usize) -> Result<(), BackendError> {
+    fn multiply(
+        &mut self,
+        gemm: &Gemm,
+        [a, b, onto, y]: [&Memory; 4],
+        offset: usize,
+    ) -> Result<(), BackendError> {
         if let Some(calls) = &mut self.recording {
-            let buffers = [a, b, y].map(Memory::clone);
+            let buffers = [a, b, onto, y].map(Memory::clone);
             calls.push(Call::Multiply { gemm: *gemm, buffers, offset });
             return Ok(());
         }
@@ -351,16 +356,22 @@ impl Driver for Emulator {
         if self.products == Some(Fidelity::Wrong) {
             gemm.form = LinearForm::Nn;
         }
-        y.with(|memory| {
-            if gemm.half {
-                let entries: &mut [half::bf16] = bytemuck::cast_slice_mut(memory);
-                let to = &mut entries[offset..offset + n];
-                let mut y: Vec<f32> = to.iter().map(|entry| entry.to_f32()).collect();
-                interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), &mut y);
-                return to.iter_mut().zip(y).for_each(|(to, y)| *to = half::bf16::from_f32(y));
+        let range = offset..offset + n;
+        // What it is added to, which may lie where the result will.
+        let mut sums: Vec<f32> = onto.with(|memory| {
+            if !gemm.half {
+                return bytemuck::cast_slice(&memory[range.clone()]).to_vec();
             }
-            let y: &mut [f32] = bytemuck::cast_slice_mut(&mut memory[offset..offset + n]);
-            interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), y);
+            let entries: &[half::bf16] = bytemuck::cast_slice(memory);
+            entries[range.clone()].iter().map(|entry| entry.to_f32()).collect()
+        });
+        interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), &mut sums);
+        y.with(|memory| {
+            if !gemm.half {
+                return bytemuck::cast_slice_mut(&mut memory[range]).copy_from_slice(&sums);
+            }
+            let entries: &mut [half::bf16] = bytemuck::cast_slice_mut(memory);
+            entries[range].iter_mut().zip(sums).for_each(|(to, y)| *to = half::bf16::from_f32(y));
         });
         Ok(())
     }

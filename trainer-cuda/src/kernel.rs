@@ -31,6 +31,7 @@ pub static HEADERS: &[Source] = &[
     Source { file: "shared/pieces.cuh", text: include_str!("kernels/shared/pieces.cuh") },
     Source { file: "shared/product.cuh", text: include_str!("kernels/shared/product.cuh") },
     Source { file: "shared/reduce.cuh", text: include_str!("kernels/shared/reduce.cuh") },
+    Source { file: "shared/row.cuh", text: include_str!("kernels/shared/row.cuh") },
     Source { file: "shared/rows.cuh", text: include_str!("kernels/shared/rows.cuh") },
     Source { file: "shared/tile.cuh", text: include_str!("kernels/shared/tile.cuh") },
     Source { file: "shared/tile_bf16.cuh", text: include_str!("kernels/shared/tile_bf16.cuh") },

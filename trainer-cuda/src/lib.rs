@@ -61,7 +61,7 @@ pub use driver::Driver;
 #[cfg(feature = "emulate")]
 pub use emulate::{Compiled, Emulator, EmulatorError, Fidelity, Memory, Order, Recording};
 pub use footprint::Footprint;
-pub use gemm::{Columns, Gemm, Stored};
+pub use gemm::{Columns, Gemm, Onto, Stored};
 pub use hopper::{HopperError, WGMMA};
 pub use kernel::{ELEMENTS, HEADERS, Kernel, PIECE, Param, Source, Storage};
 pub use lower::{Binding, Launch, Lowering, Precision, Products, Table};
