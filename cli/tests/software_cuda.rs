@@ -194,6 +194,20 @@ fn without_the_library_our_own_kernels_form_the_products_and_it_is_said_once() {
 }
 
 #[test]
+fn products_that_the_library_refuses_when_it_forms_them_are_our_own_kernels() {
+    let Some(device) = device() else { return };
+    let training = Training::new(device);
+    let run = |out: &str, products: &str| {
+        let mut command = training.command(out, &["--precision", "bf16", "--iterations", "1"]);
+        stderr(&succeeded(command.env("GOLF_SOFTWARE_CUDA_PRODUCTS", products)))
+    };
+    run("without", "no");
+    let said = run("refused", "refused");
+    assert!(said.contains("cuBLASLt does not take the product"), "{said}");
+    assert_eq!(training.artifact("refused"), training.artifact("without"));
+}
+
+#[test]
 fn a_device_without_memory_left_names_a_micro_batch_and_that_one_fits() {
     let Some(device) = device() else { return };
     let training = Training::new(device);

@@ -8,7 +8,7 @@
 mod functions;
 
 use crate::footprint::WORKSPACE;
-use crate::gemm::{Columns, Gemm, Stored};
+use crate::gemm::{Columns, Gemm, Onto, Stored};
 use crate::products::ProductError;
 use cudarc::cublaslt::sys;
 use functions::{Failure, Functions, NONE_FOUND, check};
@@ -41,7 +41,7 @@ struct Prepared {
     right: Layout,
     result: Layout,
     algorithm: sys::cublasLtMatmulAlgo_t,
-    /// What is left of the result's former value.
+    /// How often what it is added to is in the result.
     beta: f32,
     /// Of an entry of the result.
     result_bytes: usize,
@@ -59,10 +59,12 @@ struct Layout {
     library: Rc<Open>,
 }
 
-/// Device addresses of a product's first operand, second operand and result in column-major words, and of the workspace.
+/// Device addresses of a product's first operand, second operand, of what it is added to and of its result in column-major words,
+/// and of the workspace.
 pub(crate) struct Addresses {
     pub left: u64,
     pub right: u64,
+    pub onto: u64,
     pub result: u64,
     pub workspace: u64,
 }
@@ -108,7 +110,7 @@ impl CublasLt {
             right: layout(right, CUDA_R_16BF)?,
             result: layout(result, if gemm.half { CUDA_R_16BF } else { CUDA_R_32F })?,
             algorithm: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
-            beta: f32::from(u8::from(gemm.accumulate)),
+            beta: f32::from(u8::from(gemm.onto != Onto::Nothing)),
             result_bytes: gemm.result_bytes(),
         };
         prepared.product.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, left.transposed)?;
@@ -175,7 +177,7 @@ impl CublasLt {
         at: &Addresses,
         stream: cudarc::driver::sys::CUstream,
     ) -> Result<(), Failure> {
-        let (alpha, result) = (1.0f32, at.result as *mut c_void);
+        let alpha = 1.0f32;
         // SAFETY: as above; alpha and beta are read before the call returns.
         check(unsafe {
             (self.0.functions.multiply)(
@@ -187,9 +189,9 @@ impl CublasLt {
                 at.right as *const c_void,
                 product.right.raw,
                 pointer(&product.beta),
-                result,
+                at.onto as *const c_void,
                 product.result.raw,
-                result,
+                at.result as *mut c_void,
                 product.result.raw,
                 &product.algorithm,
                 at.workspace as *mut c_void,

@@ -169,6 +169,11 @@ impl Usage {
 }
 
 impl Compilation {
+    /// Whether the compiler makes products of a warpgroup wait for each other, which costs what they are for.
+    pub fn serializes_products(&self) -> bool {
+        self.log.contains("wgmma.mma_async instructions are serialized")
+    }
+
     /// What the compiler said of the kernel `entry`, if it did.
     pub fn usage(&self, entry: &str) -> Option<Usage> {
         let (_, said) = self.log.split_once(&format!("entry function '{entry}'"))?;
@@ -214,10 +219,11 @@ impl Nvrtc {
         Ok(Self { version: (major, minor), functions })
     }
 
-    /// The code of `source` for `arch`, such as `sm_90`, and activations of this form.
+    /// The code of `source` for a device of `arch`, such as `sm_90`, and activations of this form.
     pub fn compile(&self, source: &Source, arch: &str, storage: Storage) -> Result<Compilation, NvrtcError> {
         let program = Program::new(source, self.functions)?;
-        let target = format!("--gpu-architecture={arch}");
+        let target = source.target(arch);
+        let target = format!("--gpu-architecture={}", target.as_deref().unwrap_or(arch));
         let options = OPTIONS.iter().copied().chain(storage.define()).chain([target.as_str()]);
         let compiled = program.compile(&options.map(text).collect::<Vec<_>>());
         let log = program.log();

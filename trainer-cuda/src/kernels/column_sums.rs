@@ -12,7 +12,7 @@ static JOIN_PAIR: Kernel =
 pub(super) const KERNELS: &[&Kernel] = &[&JOIN, &JOIN_PAIR];
 
 /// Rows of a chunk, as in `column_sums.cuh`.
-const ROWS: usize = 32;
+pub(super) const ROWS: usize = 32;
 
 /// Columns of a block of the first stage, as in `column_sums.cuh`.
 const COLUMNS: usize = 64;
@@ -30,6 +30,13 @@ pub(super) enum Sums {
     Two(Binding, Binding),
 }
 
+impl Sums {
+    /// Sums of all of `d` columns.
+    fn width(&self, d: usize) -> usize {
+        if matches!(self, Sums::One(_)) { d } else { 2 * d }
+    }
+}
+
 /// Launches `kernel` over the rows of matrices `[n, d]` with `bindings`, its partial sums last, and joins those. `param`
 /// follows the extents.
 pub(super) fn column_sums(
@@ -41,11 +48,16 @@ pub(super) fn column_sums(
     sums: Sums,
 ) {
     let chunks = n.div_ceil(ROWS);
-    let width = if matches!(sums, Sums::One(_)) { d } else { 2 * d };
-    let partials = low.scratch(chunks * width);
+    let partials = low.scratch(chunks * sums.width(d));
     bindings.push(partials.clone());
     let params = [n, d].into_iter().chain(param).map(Into::into).collect();
     low.launch(kernel, bindings, params, chunks * d.div_ceil(COLUMNS));
+    join(low, partials, chunks, d, sums);
+}
+
+/// Joins the partial sums of `chunks` chunks over `d` columns.
+pub(super) fn join(low: &mut Lowering<'_>, partials: Binding, chunks: usize, d: usize, sums: Sums) {
+    let width = sums.width(d);
     let (join, bindings) = match sums {
         Sums::One(y) | Sums::Stacked(y) => (&JOIN, vec![partials, y]),
         Sums::Two(a, b) => (&JOIN_PAIR, vec![partials, a, b]),

@@ -31,6 +31,12 @@ __device__ inline float4 four_at(const Act* x) {
 __device__ inline void store_four(Act* y, float4 v) { *(uint2*)y = make_uint2(bf16_pair(v.x, v.y), bf16_pair(v.z, v.w)); }
 
 // Two neighbours at a multiple of two.
+__device__ inline float2 two_at(const Act* x) {
+    const u32 v = *(const u32*)x;
+    return make_float2(bf16_first(v), bf16_second(v));
+}
+
+// Two neighbours at a multiple of two.
 __device__ inline void store_two(Act* y, float first, float second) { *(u32*)y = bf16_pair(first, second); }
 
 #else
@@ -42,5 +48,7 @@ typedef float Act;
 __device__ inline float4 four_at(const float* x) { return *(const float4*)x; }
 
 __device__ inline void store_four(float* y, float4 v) { *(float4*)y = v; }
+
+__device__ inline float2 two_at(const float* x) { return *(const float2*)x; }
 
 __device__ inline void store_two(float* y, float first, float second) { *(float2*)y = make_float2(first, second); }
