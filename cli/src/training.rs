@@ -2,7 +2,10 @@
 
 use crate::config::Config;
 use crate::device::{Device, cuda_precision};
+use golf_core::compress::Method;
+use golf_core::compress::calibrate::window_of;
 use golf_core::graph::Graph;
+use golf_core::model::calibration::{Depth, calibration_graph};
 use golf_core::model::gpt::Window;
 use golf_core::model::graphs::{gradient_graph, score_graph};
 use golf_core::model::parameters;
@@ -64,6 +67,10 @@ fn graphs(config: &Config, rows: usize) -> Result<Vec<(&'static str, Graph)>, Op
     ];
     if recipe.qat != Qat::Never {
         graphs.push(("gradient, fake quantized", gradient(fake_quantized(model, recipe))?));
+    }
+    if recipe.method != Method::Nearest {
+        let window = window_of(recipe.calibration_rows, recipe.train_seq_len);
+        graphs.push(("calibration", calibration_graph(model, window, Depth::Inputs)?.graph));
     }
     if recipe.ema_enabled || recipe.swa_enabled {
         graphs.push(("average", average_graph(&shapes)?));

@@ -87,7 +87,7 @@ impl Calibration {
         if seq == 0 {
             return Err(CompressError::TooShort { tokens: 0, needed: 2 });
         }
-        let window = Window { rows: rows_per_run(rows.len(), seq), seq };
+        let window = window_of(rows.len(), seq);
         let built = calibration_graph(config, window, depth)?;
         let plan = Plan::new("calibrate", &built.graph, PlanOptions::default());
         let executable = backend.compile(plan).await?;
@@ -169,6 +169,11 @@ impl Calibration {
 fn diagonal(hessian: &[f32]) -> Vec<f64> {
     let n = hessian.len().isqrt();
     (0..n).map(|j| f64::from(hessian[j * n + j])).collect()
+}
+
+/// Extents of a run of [`Calibration::collect`] over `rows` rows of `seq` tokens.
+pub fn window_of(rows: usize, seq: usize) -> Window {
+    Window { rows: rows_per_run(rows, seq), seq }
 }
 
 /// The largest divisor of `rows` whose rows fit one run.
