@@ -115,7 +115,12 @@ fn flowing(case: &Case, flow: Flow) -> Vec<bool> {
         | Op::HeadCrossEntropy(_)
         | Op::HeadCrossEntropyGrad(_) => Some(1),
         Op::LinearAddScaled(_) => Some(3),
-        Op::ResidualMix(_) | Op::ResidualMixGrad(_) => Some(2),
+        Op::LinearResidual(_)
+        | Op::ResidualMix(_)
+        | Op::ResidualMixGrad(_)
+        | Op::ResidualMixNorm(_)
+        | Op::ResidualMixNormGrad(_)
+        | Op::ResidualMixNormGradAdd(_) => Some(2),
         _ => None,
     };
     let matrices = case.inputs.iter().map(|x| is_matrix(x.ty()));

@@ -168,6 +168,7 @@ fn is_product(op: &Op) -> bool {
             | Op::LinearActivation(_)
             | Op::LinearAdd(_)
             | Op::LinearAddScaled(_)
+            | Op::LinearResidual(_)
             | Op::NewtonSchulz(_)
     )
 }

@@ -8,7 +8,7 @@ use golf_core::eval::{
 };
 use golf_core::graph::Graph;
 use golf_core::model::gpt::{Weights, Window};
-use golf_core::model::graphs::{gradient_graph, score_graph};
+use golf_core::model::graphs::{gradient_graph, score_graph, score_rows_graph};
 use golf_core::model::{ModelConfig, parameters};
 use golf_core::ops::Add;
 use golf_core::plan::{Fusion, Plan, PlanOptions};
@@ -62,6 +62,47 @@ fn two_runs_give_the_same_bits() {
                     candidate.name
                 );
             }
+        }
+    }
+}
+
+/// The first output of `graph`, of a model with random weights.
+fn output(
+    device: &mut dyn Backend,
+    config: &ModelConfig,
+    graph: &Graph,
+    inputs: &[(&str, &Tensor)],
+) -> Tensor {
+    for (name, tensor) in random_weights(config, 3) {
+        device.write_state(&name, &tensor).expect("a parameter keeps its type");
+    }
+    let plan = wait(device.compile(Plan::new("model", graph, PlanOptions::default()))).expect("a small plan");
+    device.submit(plan, inputs).expect("all inputs are given");
+    wait(device.read_output(plan, &graph.outputs()[0].0)).expect("an output of the graph")
+}
+
+#[test]
+fn rows_that_are_asked_for_have_the_scores_that_they_have_among_all() {
+    let mut draw = Draw::new(5);
+    let [tokens, targets] = [0, 1].map(|_| draw.ids(WINDOW.tokens(), VOCAB));
+    // In any order, and twice.
+    let asked = [17, 8, 3, 8, 0];
+    let of_asked: Vec<i32> = asked.iter().map(|&row: &i32| targets.i32s()[row as usize]).collect();
+    let (rows, of_asked) =
+        (Tensor::i32(&[asked.len()], asked.to_vec()), Tensor::i32(&[asked.len()], of_asked));
+    for candidate in kinds() {
+        for (name, config) in small_models() {
+            let weights = Weights::default();
+            let all = score_graph(&config, &weights, WINDOW).expect("a small model is valid");
+            let some = score_rows_graph(&config, &weights, WINDOW, asked.len()).expect("the same model");
+            let mut device = fresh(candidate, true);
+            let inputs = [("tokens", &tokens), ("targets", &targets)];
+            let all = output(&mut *device, &config, &all, &inputs).to_f64();
+            let inputs = [("tokens", &tokens), ("rows", &rows), ("targets", &of_asked)];
+            let got = output(&mut *device, &config, &some, &inputs);
+            let want: Vec<f64> = asked.iter().map(|&row| all[row as usize]).collect();
+            let close = compare(&got, &Tensor::f64(&[asked.len()], want), candidate.unit, 64, 8.0);
+            assert_eq!(close, Ok(()), "{}, {name}", candidate.name);
         }
     }
 }

@@ -64,6 +64,11 @@ fn every_rewrite_leaves_every_result_unchanged() {
     }
 }
 
+/// Mixes of the residual stream and the stem.
+fn blends(config: &ModelConfig) -> usize {
+    if config.resid_mix { config.layers } else { 0 }
+}
+
 #[test]
 fn a_score_fuses_every_sublayer() {
     for (name, config) in small_models() {
@@ -71,7 +76,8 @@ fn a_score_fuses_every_sublayer() {
         let (fused, plain) = (plan(&score, Fusion::ALL), plan(&score, Fusion::NONE));
         assert_eq!(count(&fused, "linear_activation"), config.layers, "{name}");
         assert_eq!(count(&fused, "linear_add_scaled"), 2 * config.layers, "{name}");
-        let fewer = 3 * config.layers + count(&fused, "linear_add");
+        assert_eq!(count(&fused, "residual_mix_norm"), blends(&config), "{name}");
+        let fewer = 3 * config.layers + count(&fused, "linear_add") + blends(&config);
         assert_eq!(plain.steps.len() - fused.steps.len(), fewer, "{name}");
         assert_eq!((fused.flops(), fused.states.len()), (plain.flops(), plain.states.len()), "{name}");
         assert!(fused.scratch_bytes() <= plain.scratch_bytes(), "{name}");
@@ -108,7 +114,13 @@ fn gradients_that_add_up_are_added_where_they_are_made() {
         let plan = plan(&all, Fusion::ALL);
         // Of queries, keys and values the first gradient towards the stream is stored; both norms of a block branch off it.
         assert!(count(&plan, "linear_add") >= 2 * config.layers, "{name}");
-        assert!(count(&plan, "rms_norm_grad_add") >= 2 * config.layers, "{name}");
+        let blends = blends(&config);
+        assert!(count(&plan, "rms_norm_grad_add") >= 2 * config.layers - blends, "{name}");
+        // The last block begins the stem's gradient, and to the first one the stem is the stream too.
+        assert_eq!(count(&plan, "residual_mix_norm_grad"), blends.min(2), "{name}");
+        assert_eq!(count(&plan, "residual_mix_norm_grad_add"), blends.saturating_sub(2), "{name}");
+        let parts = ["residual_mix", "residual_mix_grad"].map(|op| count(&plan, op));
+        assert_eq!(parts, [0, 0], "{name}");
         // What is left are skips, which scale an activation and no product.
         let scaled = plan.steps.iter().filter(|step| step.op.def().name() == "add_scaled_grad");
         assert!(scaled.map(|step| &step.label).all(|label| label.starts_with("skip.")), "{name}");

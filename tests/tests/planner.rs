@@ -5,7 +5,8 @@ use golf_core::backend::Backend;
 use golf_core::cpu::Cpu;
 use golf_core::graph::{Graph, Origin, ValueId};
 use golf_core::ops::{
-    Accumulate, Add, AddScaled, Average, LeakyReluSquared, Linear, NesterovMomentum, Op, RmsNorm, ScaleByGrad,
+    Accumulate, Add, AddScaled, Average, LeakyReluSquared, Linear, NesterovMomentum, Op, ResidualMix,
+    ResidualMixGrad, RmsNorm, RmsNormGrad, ScaleByGrad,
 };
 use golf_core::plan::{Fusion, Plan, PlanOptions, SlotKind};
 use golf_core::reference::Reference;
@@ -36,7 +37,7 @@ struct Recipe {
 
 fn recipe() -> impl Strategy<Value = Recipe> {
     let draft =
-        (0..9usize, any::<[u16; 3]>()).prop_map(|(op, picks)| Draft { op, picks: picks.map(usize::from) });
+        (0..11usize, any::<[u16; 3]>()).prop_map(|(op, picks)| Draft { op, picks: picks.map(usize::from) });
     let nodes = prop::collection::vec(draft, 1..24);
     let picks = |len| prop::collection::vec(any::<u16>().prop_map(usize::from), len);
     (nodes, picks(1..4), picks(0..STATES + 1)).prop_map(|(nodes, outputs, assigns)| Recipe {
@@ -56,6 +57,7 @@ fn build(recipe: &Recipe) -> Graph {
     let matrix = TensorType::f32(&[N, D]);
     let weight = graph.input("weight", TensorType::f32(&[D, D]));
     let scale = graph.input("scale", TensorType::f32(&[D]));
+    let mix = graph.input("mix", TensorType::f32(&[2, D]));
     let keep = graph.scalar("keep");
     let states: Vec<ValueId> = (0..STATES).map(|i| graph.state(&state_name(i), matrix.clone())).collect();
     let mut pool = vec![graph.input("x", matrix.clone())];
@@ -72,6 +74,8 @@ fn build(recipe: &Recipe) -> Graph {
             5 => graph.push(Average, &[a, b, keep]),
             6 => graph.push(LeakyReluSquared { slope: 0.5 }, &[a]),
             7 => graph.push(NesterovMomentum, &[a, b, keep, keep]),
+            8 => graph.push(ResidualMix, &[a, b, mix]),
+            9 => mixed_and_back(&mut graph, mix, [a, b, pick(2)]),
             _ => graph.push(ScaleByGrad, &[a, keep, b]).map(|made| vec![made[0]]),
         };
         pool.extend(made.expect("every value of the pool has one type"));
@@ -85,6 +89,24 @@ fn build(recipe: &Recipe) -> Graph {
         graph.assign(*state, computed[pick % computed.len()]);
     }
     graph
+}
+
+/// A mix of `x` and `x0` and its norm, and the gradient of both for `dy` in place of what others would make of the norm: all that
+/// rewrites take for a block's, where what else a draft picks leaves it alone.
+fn mixed_and_back(
+    graph: &mut Graph,
+    mix: ValueId,
+    [x, x0, dy]: [ValueId; 3],
+) -> Result<Vec<ValueId>, golf_core::ops::OpError> {
+    let m = graph.apply(ResidualMix, &[x, x0, mix])?;
+    let h = graph.apply(RmsNorm { scale: 0.5 }, &[m])?;
+    let stem = graph.apply(Add, &[h, x0])?;
+    let from_others = graph.apply(Add, &[m, dy])?;
+    let from_norm = graph.apply(RmsNormGrad { scale: 0.5 }, &[m, h])?;
+    let dm = graph.apply(Add, &[from_others, from_norm])?;
+    let of_mix = graph.push(ResidualMixGrad, &[x, x0, mix, dm])?;
+    let total = graph.apply(Add, &[stem, of_mix[1]])?;
+    Ok(vec![h, of_mix[0], total])
 }
 
 /// Names of values as terms over inputs and states, so that a plan can be checked without numbers.
@@ -117,6 +139,25 @@ impl Terms {
             Op::LinearAdd(fused) => {
                 let product = self.apply(&fused.linear.clone().into(), &operands[..2], 0);
                 self.apply(&Add.into(), &[operands[2], product], 0)
+            }
+            Op::LinearResidual(_) => {
+                let product = self.apply(&Linear::NT.into(), &operands[1..], 0);
+                self.apply(&Add.into(), &[operands[0], product], 0)
+            }
+            Op::ResidualMixNorm(fused) => {
+                let m = self.apply(&ResidualMix.into(), operands, 0);
+                if result == 0 { m } else { self.apply(&RmsNorm { scale: fused.scale }.into(), &[m], 0) }
+            }
+            Op::ResidualMixNormGrad(fused) => {
+                let &[x, x0, mix, dh, dm] = operands else { unreachable!("five operands") };
+                let m = self.apply(&ResidualMix.into(), &[x, x0, mix], 0);
+                let grad = self.apply(&RmsNormGrad { scale: fused.scale }.into(), &[m, dh], 0);
+                let g = self.apply(&Add.into(), &[dm, grad], 0);
+                self.apply(&ResidualMixGrad.into(), &[x, x0, mix, g], result)
+            }
+            Op::ResidualMixNormGradAdd(fused) => {
+                let made = self.apply(&fused.grad.clone().into(), &operands[..5], result);
+                if result == 1 { self.apply(&Add.into(), &[operands[5], made], 0) } else { made }
             }
             Op::RmsNormGradAdd(fused) => {
                 let grad = self.apply(&fused.grad.clone().into(), &operands[..2], 0);
@@ -197,10 +238,10 @@ fn results(
         backend.write_state(&state_name(i), state).expect("a new state");
     }
     let (x, weight) = (draw.floats(&matrix, 1.0), draw.floats(&[D, D], 0.5));
-    let (scale, keep) = (draw.floats(&[D], 1.0), Tensor::scalar(0.5));
+    let (scale, mix, keep) = (draw.floats(&[D], 1.0), draw.floats(&[2, D], 1.0), Tensor::scalar(0.5));
     let executable =
         wait(backend.compile(Plan::new("random", graph, options))).expect("states have one type");
-    let inputs = [("x", &x), ("weight", &weight), ("scale", &scale), ("keep", &keep)];
+    let inputs = [("x", &x), ("weight", &weight), ("scale", &scale), ("mix", &mix), ("keep", &keep)];
     backend.submit(executable, &inputs).expect("all inputs are given");
     let mut read =
         |name: &String| wait(backend.read_output(executable, name)).expect("an output of the graph");

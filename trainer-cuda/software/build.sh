@@ -21,7 +21,7 @@ done
 [ -n "$compiler" ] || { echo "error: no C++ compiler: install g++ or clang++, or name one in \`CXX\`" >&2; exit 3; }
 
 # Compiler and driver know each other by this, and the driver refuses modules of any other build.
-stamp="$({ "$compiler" --version; cat build.sh driver/* compiler/* products/* collectives/* $emulation/emulate.h $emulation/mma.cuh; } |
+stamp="$({ "$compiler" --version; cat build.sh driver/* compiler/* products/* collectives/* $emulation/*.h $emulation/*.cuh; } |
     sha256sum | cut -c1-32)"
 if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
@@ -29,7 +29,7 @@ work="$(mktemp -d "$out/.work-XXXXXX")"
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/driver" "$work/toolkit" "$work/products" "$work/collectives" "$work/texts"
 # Texts as C++ strings.
-for text in $emulation/emulate.h $emulation/mma.cuh compiler/module.h; do
+for text in $emulation/emulate.h $emulation/mma.cuh $emulation/wgmma.cuh compiler/module.h; do
     { printf 'R"golf('; cat "$text"; printf ')golf"'; } >"$work/texts/$(basename "$text").text"
 done
 

@@ -70,7 +70,7 @@ pub struct Filled {
 pub fn compile_ahead(archs: &[String], folder: &Path, threads: usize) -> Result<Filled, AheadError> {
     let mut codes = Vec::new();
     for arch in archs {
-        for (unit, kernels) in units() {
+        for (unit, kernels) in units(arch) {
             let name = unit.file_name(arch);
             let bytes = fs::metadata(folder.join(&name)).map_or(0, |file| file.len());
             codes.push(Code { unit, kernels, arch: arch.clone(), name, bytes, made: None });

@@ -44,6 +44,8 @@ pub enum CodeError {
 impl Unit {
     /// Name of its code for `arch`, such as `sm_90`.
     pub fn file_name(&self, arch: &str) -> String {
+        let target = self.source.target(arch);
+        let arch = target.as_deref().unwrap_or(arch);
         let options: Vec<&str> = OPTIONS.iter().copied().chain(self.storage.define()).chain([arch]).collect();
         format!("{}-{arch}.cubin", self.source.digest(&options))
     }
@@ -67,10 +69,11 @@ impl Unit {
     }
 }
 
-/// Every source with its kernels, in each form that plans ask for: floats always, bf16 where a kernel has activations.
-pub fn units() -> Vec<(Unit, Vec<&'static Kernel>)> {
+/// Every source that runs on `arch` with its kernels, in each form that plans ask for: floats always, bf16 where a kernel has
+/// activations.
+pub fn units(arch: &str) -> Vec<(Unit, Vec<&'static Kernel>)> {
     let mut sources: BTreeMap<&str, Vec<&'static Kernel>> = BTreeMap::new();
-    for kernel in kernels::all() {
+    for kernel in kernels::all().into_iter().filter(|kernel| kernel.source.target(arch).is_some()) {
         sources.entry(kernel.source.file).or_default().push(kernel);
     }
     let mut units = Vec::new();
@@ -89,7 +92,7 @@ mod tests {
 
     #[test]
     fn every_kernel_is_in_every_form_that_a_plan_may_ask_for() {
-        let units = units();
+        let units = units("sm_90");
         for kernel in kernels::all() {
             for storage in [Storage::Full, Storage::Half] {
                 let unit = Unit { source: kernel.source, storage };
@@ -101,17 +104,28 @@ mod tests {
 
     #[test]
     fn every_unit_has_a_name_of_its_own_on_every_architecture() {
-        let units = units();
-        let names = units.iter().flat_map(|(unit, _)| ["sm_80", "sm_90"].map(|arch| unit.file_name(arch)));
-        let mut names: Vec<String> = names.collect();
+        let of = |arch| units(arch).into_iter().map(move |(unit, _)| unit.file_name(arch));
+        let mut names: Vec<String> = of("sm_80").chain(of("sm_90")).collect();
+        let count = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 2 * units.len());
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn instructions_of_hopper_are_compiled_for_hopper_alone() {
+        let of = |arch| units(arch).into_iter().filter(|(unit, _)| unit.source.is_for_hopper());
+        assert!(["sm_80", "sm_89", "sm_100"].into_iter().all(|arch| of(arch).next().is_none()));
+        assert!(of("sm_90").all(|(unit, _)| unit.file_name("sm_90").ends_with("-sm_90a.cubin")));
+        for (unit, _) in units("sm_90") {
+            let uses = ["wgmma.cuh\"", "warpgroup.cuh\""].iter().any(|name| unit.source.text.contains(name));
+            assert_eq!(uses, unit.source.is_for_hopper(), "`{}`", unit.source.file);
+        }
     }
 
     #[test]
     fn code_that_cannot_be_had_says_where_it_was_looked_for_and_what_helps() {
-        let (unit, _) = units()[0];
+        let (unit, _) = units("sm_90")[0];
         let missing = NvrtcError::Missing { searched: "the loader's path".to_owned() };
         let told = unit.absent("sm_90", missing).to_string();
         let folder = cache::folders().pop().expect("there is always the cache").display().to_string();

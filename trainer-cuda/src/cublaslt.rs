@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use crate::footprint::WORKSPACE;
-use crate::gemm::{Columns, Gemm, Stored};
+use crate::gemm::{Columns, Gemm, Onto, Stored};
 use crate::library::{preload, searched};
 use crate::products::ProductError;
 use cudarc::cublaslt::result::{self, CublasError};
@@ -36,7 +36,7 @@ struct Prepared {
     right: Layout,
     result: Layout,
     algorithm: sys::cublasLtMatmulAlgo_t,
-    /// What is left of the result's former value.
+    /// How often what it is added to is in the result.
     beta: f32,
     /// Of an entry of the result.
     result_bytes: usize,
@@ -45,10 +45,12 @@ struct Prepared {
 /// Layout of a matrix.
 struct Layout(sys::cublasLtMatrixLayout_t);
 
-/// Device addresses of a product's first operand, second operand and result in column-major words, and of the workspace.
+/// Device addresses of a product's first operand, second operand, of what it is added to and of its result in column-major words,
+/// and of the workspace.
 pub(crate) struct Addresses {
     pub left: u64,
     pub right: u64,
+    pub onto: u64,
     pub result: u64,
     pub workspace: u64,
 }
@@ -103,7 +105,7 @@ impl CublasLt {
             right: Layout(std::ptr::null_mut()),
             result: Layout(std::ptr::null_mut()),
             algorithm: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
-            beta: f32::from(u8::from(gemm.accumulate)),
+            beta: f32::from(u8::from(gemm.onto != Onto::Nothing)),
             result_bytes: gemm.result_bytes(),
         };
         prepared.left = Layout::new(left, CUDA_R_16BF, gemm.stack)?;
@@ -176,7 +178,7 @@ impl CublasLt {
         at: &Addresses,
         stream: cudarc::driver::sys::CUstream,
     ) -> Result<(), CublasError> {
-        let (alpha, result) = (1.0f32, at.result as *mut c_void);
+        let alpha = 1.0f32;
         // SAFETY: as above; alpha and beta are read before the call returns.
         unsafe {
             result::matmul(
@@ -188,9 +190,9 @@ impl CublasLt {
                 product.left.0,
                 at.right as *const c_void,
                 product.right.0,
-                result,
+                at.onto as *const c_void,
                 product.result.0,
-                result,
+                at.result as *mut c_void,
                 product.result.0,
                 &product.algorithm,
                 at.workspace as *mut c_void,

@@ -262,6 +262,10 @@ impl Driver for Device {
         format!("cuda:{} ({})", self.index, self.info.name)
     }
 
+    fn has_wgmma(&self) -> bool {
+        self.info.compute == (9, 0)
+    }
+
     fn allocate(&mut self, words: usize, what: &str) -> Result<Buffer, BackendError> {
         self.memory(words, what, Vec::new())
     }
@@ -354,18 +358,20 @@ impl Driver for Device {
     fn multiply(
         &mut self,
         product: &Product,
-        [a, b, y]: [&Buffer; 3],
+        [a, b, onto, y]: [&Buffer; 4],
         offset: usize,
     ) -> Result<(), BackendError> {
         self.bind()?;
         let Some(Ok(Library { cublaslt, workspace })) = &self.library else {
             unreachable!("the product came from the library")
         };
+        let offset = (product.result_bytes() * offset) as u64;
         // The library's first operand is our right one.
         let at = Addresses {
             left: b.0.pointer,
             right: a.0.pointer,
-            result: y.0.pointer + (product.result_bytes() * offset) as u64,
+            onto: onto.0.pointer + offset,
+            result: y.0.pointer + offset,
             workspace: workspace.0.pointer,
         };
         // SAFETY: lowering gives a product buffers with its entries; the workspace was allocated in full.

@@ -25,6 +25,9 @@ pub trait Driver {
     /// Name for messages and receipts.
     fn name(&self) -> String;
 
+    /// Whether it has Hopper's products of warpgroups (`wgmma`).
+    fn has_wgmma(&self) -> bool;
+
     /// Memory of `words` words, at least one, zeroed; `what` it is for is said where there is none left.
     fn allocate(&mut self, words: usize, what: &str) -> Result<Self::Buffer, BackendError>;
 
@@ -60,11 +63,12 @@ pub trait Driver {
     /// Whether a library's products are compared with our own before they are used.
     fn is_checked(&self) -> bool;
 
-    /// Forms `product` of the bf16 operands `a` and `b` into the floats of `y` from `offset` on.
+    /// Forms `product` of the bf16 operands `a` and `b`, perhaps added to a third matrix, into the fourth, both from entry `offset`
+    /// of their buffers on. These are one, unless the product is added to another matrix than its result.
     fn multiply(
         &mut self,
         product: &Self::Product,
-        buffers: [&Self::Buffer; 3],
+        buffers: [&Self::Buffer; 4],
         offset: usize,
     ) -> Result<(), BackendError>;
 

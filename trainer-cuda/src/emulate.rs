@@ -61,6 +61,8 @@ pub struct Emulator {
     order: Order,
     libraries: HashMap<(&'static str, Storage), Rc<Library>>,
     products: Option<Fidelity>,
+    /// What stands in for Hopper's products of warpgroups; none if `None`.
+    wgmma: Option<Fidelity>,
     /// Calls of a recording that is being made.
     recording: Option<Vec<Call>>,
     replays: usize,
@@ -69,7 +71,7 @@ pub struct Emulator {
     used: Rc<Cell<u64>>,
 }
 
-/// What stands in for a library of products.
+/// How far what stands in for a library, or for a GPU's instructions, is to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fidelity {
     /// It forms products as described, and is believed.
@@ -96,7 +98,7 @@ enum Call {
     },
     Multiply {
         gemm: Gemm,
-        buffers: [Memory; 3],
+        buffers: [Memory; 4],
         offset: usize,
     },
 }
@@ -133,6 +135,7 @@ impl Emulator {
                     order,
                     libraries: HashMap::new(),
                     products: None,
+                    wgmma: None,
                     recording: None,
                     replays: 0,
                     memory: u64::MAX,
@@ -147,6 +150,16 @@ impl Emulator {
     /// With a library of products, which there is none of unless said.
     pub fn with_library(self, fidelity: Fidelity) -> Self {
         Self { products: Some(fidelity), ..self }
+    }
+
+    /// With Hopper's products of warpgroups, which it has none of unless said. They are compared with others in any case.
+    pub fn with_wgmma(self, fidelity: Fidelity) -> Self {
+        Self { wgmma: Some(fidelity), ..self }
+    }
+
+    /// What the compiler is told beside the form of activations.
+    fn define(&self) -> Option<&'static str> {
+        (self.wgmma == Some(Fidelity::Wrong)).then_some("-DTILES_LIE_OTHERWISE")
     }
 
     /// With so many bytes of memory; unlimited unless said.
@@ -220,6 +233,10 @@ impl Driver for Emulator {
 
     fn name(&self) -> String {
         "cuda-emulated".to_owned()
+    }
+
+    fn has_wgmma(&self) -> bool {
+        self.wgmma.is_some()
     }
 
     fn allocate(&mut self, words: usize, what: &str) -> Result<Memory, BackendError> {
@@ -320,9 +337,14 @@ impl Driver for Emulator {
         self.products != Some(Fidelity::Right)
     }
 
-    fn multiply(&mut self, gemm: &Gemm, [a, b, y]: [&Memory; 3], offset: usize) -> Result<(), BackendError> {
+    fn multiply(
+        &mut self,
+        gemm: &Gemm,
+        [a, b, onto, y]: [&Memory; 4],
+        offset: usize,
+    ) -> Result<(), BackendError> {
         if let Some(calls) = &mut self.recording {
-            let buffers = [a, b, y].map(Memory::clone);
+            let buffers = [a, b, onto, y].map(Memory::clone);
             calls.push(Call::Multiply { gemm: *gemm, buffers, offset });
             return Ok(());
         }
@@ -334,16 +356,22 @@ impl Driver for Emulator {
         if self.products == Some(Fidelity::Wrong) {
             gemm.form = LinearForm::Nn;
         }
-        y.with(|memory| {
-            if gemm.half {
-                let entries: &mut [half::bf16] = bytemuck::cast_slice_mut(memory);
-                let to = &mut entries[offset..offset + n];
-                let mut y: Vec<f32> = to.iter().map(|entry| entry.to_f32()).collect();
-                interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), &mut y);
-                return to.iter_mut().zip(y).for_each(|(to, y)| *to = half::bf16::from_f32(y));
+        let range = offset..offset + n;
+        // What it is added to, which may lie where the result will.
+        let mut sums: Vec<f32> = onto.with(|memory| {
+            if !gemm.half {
+                return bytemuck::cast_slice(&memory[range.clone()]).to_vec();
             }
-            let y: &mut [f32] = bytemuck::cast_slice_mut(&mut memory[offset..offset + n]);
-            interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), y);
+            let entries: &[half::bf16] = bytemuck::cast_slice(memory);
+            entries[range.clone()].iter().map(|entry| entry.to_f32()).collect()
+        });
+        interpret(&gemm, &|i| entry(&b, i), &|i| entry(&a, i), &mut sums);
+        y.with(|memory| {
+            if !gemm.half {
+                return bytemuck::cast_slice_mut(&mut memory[range]).copy_from_slice(&sums);
+            }
+            let entries: &mut [half::bf16] = bytemuck::cast_slice_mut(memory);
+            entries[range].iter_mut().zip(sums).for_each(|(to, y)| *to = half::bf16::from_f32(y));
         });
         Ok(())
     }

@@ -49,8 +49,8 @@ impl<D: Driver> Ready<D> {
                 driver.launch(function, kernel, *blocks, &self.buffers, &self.params)
             }
             Work::Library(product) => {
-                let [a, b, y] = &self.buffers[..] else { unreachable!("a product has three buffers") };
-                driver.multiply(product, [a, b, y], self.params[0].word() as usize)
+                let [a, b, onto, y] = &self.buffers[..] else { unreachable!("a product has four buffers") };
+                driver.multiply(product, [a, b, onto, y], self.params[0].word() as usize)
             }
         }
     }

@@ -6,6 +6,17 @@
 use golf_core::ops::LinearForm;
 use std::fmt;
 
+/// What a product is added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Onto {
+    /// It is the result.
+    Nothing,
+    /// What the result holds.
+    Result,
+    /// A matrix like the result, elsewhere in memory.
+    Other,
+}
+
 /// A product; all that decides which algorithm a library takes for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Gemm {
@@ -13,8 +24,8 @@ pub struct Gemm {
     pub form: LinearForm,
     /// Rows and columns of the result, and the depth of the sums.
     pub extents: [usize; 3],
-    /// Whether the product is added to the result.
-    pub accumulate: bool,
+    /// What it is added to.
+    pub onto: Onto,
     /// How many such products there are. Their left operands lie one after the other without gaps, and so do their right
     /// ones and their results.
     pub stack: usize,
@@ -50,9 +61,10 @@ impl Gemm {
     /// What every allocation of a device is a multiple of, in bytes.
     pub const ALIGNED: usize = 256;
 
-    /// The product of `form` with `[rows, cols, depth]` into a result that starts `offset` floats into its buffer.
-    pub fn new(form: LinearForm, extents: [usize; 3], accumulate: bool, offset: usize) -> Self {
-        Self { form, extents, accumulate, stack: 1, alignment: aligned(4 * offset), half: false }
+    /// The product of `form` with `[rows, cols, depth]` into a result that starts `offset` floats into its buffer, as does what it
+    /// is added to.
+    pub fn new(form: LinearForm, extents: [usize; 3], onto: Onto, offset: usize) -> Self {
+        Self { form, extents, onto, stack: 1, alignment: aligned(4 * offset), half: false }
     }
 
     /// So many of it.
@@ -120,14 +132,18 @@ impl fmt::Display for Gemm {
             LinearForm::Tn => "tn",
         };
         let [rows, cols, depth] = self.extents;
-        let sum = if self.accumulate { " added" } else { "" };
+        let sum = match self.onto {
+            Onto::Nothing => "",
+            Onto::Result => " added",
+            Onto::Other => " added elsewhere",
+        };
         let rounded = if self.half { " in bf16" } else { "" };
         write!(f, "{form} {rows}x{cols}x{depth}{sum}{rounded}")?;
         if self.stack > 1 { write!(f, " (stack of {})", self.stack) } else { Ok(()) }
     }
 }
 
-/// The product by its column-major description, from bf16 entries: what the emulation has for a library, and what the
+/// The product by its column-major description, from bf16 entries, where `d` holds what it is added to: what the emulation has for a library, and what the
 /// description is tested by.
 #[cfg(any(test, feature = "emulate"))]
 pub(crate) fn interpret(
@@ -150,7 +166,7 @@ pub(crate) fn interpret(
                 let products = (0..depth).map(|k| left(k) * right(r_first + place(r, [k, j])));
                 let sum: f32 = products.sum();
                 let at = &mut d[place(result, [i, j])];
-                *at = if gemm.accumulate { *at + sum } else { sum };
+                *at = if gemm.onto == Onto::Nothing { sum } else { *at + sum };
             }
         }
     }
@@ -179,14 +195,15 @@ mod tests {
     fn the_column_major_product_is_ours_in_every_form() {
         for form in FORMS {
             for extents in [[3, 5, 7], [5, 3, 2], [1, 4, 6], [4, 1, 6], [2, 2, 1], [6, 6, 6]] {
-                for accumulate in [false, true] {
-                    let gemm = Gemm::new(form, extents, accumulate, 0);
+                for onto in [Onto::Nothing, Onto::Result] {
+                    let gemm = Gemm::new(form, extents, onto, 0);
                     let [a, b, y] = gemm.entries();
                     // Small integers, whose sums are exact in any order.
                     let a: Vec<f32> = (0..a).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
                     let b: Vec<f32> = (0..b).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
                     let mut got: Vec<f32> = (0..y).map(|i| i as f32).collect();
-                    let before: Vec<f32> = got.iter().map(|y| if accumulate { *y } else { 0.0 }).collect();
+                    let before: Vec<f32> =
+                        got.iter().map(|y| if onto == Onto::Result { *y } else { 0.0 }).collect();
                     interpret(&gemm, &|i| b[i], &|i| a[i], &mut got);
                     let product = naive(form, extents, &a, &b);
                     let want: Vec<f32> = before.iter().zip(product).map(|(y, x)| y + x).collect();
@@ -199,7 +216,7 @@ mod tests {
     #[test]
     fn a_stack_is_its_products_one_by_one() {
         for form in FORMS {
-            let (one, extents) = (Gemm::new(form, [3, 5, 7], true, 0), [3, 5, 7]);
+            let (one, extents) = (Gemm::new(form, [3, 5, 7], Onto::Result, 0), [3, 5, 7]);
             let [a, b, y] = one.stacked(4).entries();
             let a: Vec<f32> = (0..a).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
             let b: Vec<f32> = (0..b).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
@@ -216,7 +233,7 @@ mod tests {
     #[test]
     fn the_description_of_a_layer_is_what_the_library_documents() {
         // y[98304,1536] = x[98304,512]·w[1536,512]ᵀ: `w` and `x` are columns of 512, and the first one is transposed.
-        let columns = Gemm::new(LinearForm::Nt, [98_304, 1536, 512], false, 0).columns();
+        let columns = Gemm::new(LinearForm::Nt, [98_304, 1536, 512], Onto::Nothing, 0).columns();
         assert_eq!(columns.left, Stored { transposed: true, rows: 512, cols: 1536 });
         assert_eq!(columns.right, Stored { transposed: false, rows: 512, cols: 98_304 });
         assert_eq!(columns.result, Stored { transposed: false, rows: 1536, cols: 98_304 });
@@ -224,14 +241,14 @@ mod tests {
 
     #[test]
     fn an_offset_limits_what_the_library_may_assume_of_the_address() {
-        let alignment = |offset| Gemm::new(LinearForm::Nn, [8, 8, 8], false, offset).alignment;
+        let alignment = |offset| Gemm::new(LinearForm::Nn, [8, 8, 8], Onto::Nothing, offset).alignment;
         assert_eq!([0, 1, 2, 6, 64, 640, 4096].map(alignment), [256, 4, 8, 8, 256, 256, 256]);
     }
 
     #[test]
     fn what_follows_in_a_stack_lies_where_the_one_before_ends() {
         let alignments = |extents: [usize; 3], stack| {
-            let gemm = Gemm::new(LinearForm::Nn, extents, false, 0).stacked(stack);
+            let gemm = Gemm::new(LinearForm::Nn, extents, Onto::Nothing, 0).stacked(stack);
             (gemm.operand_alignments(), gemm.alignment)
         };
         assert_eq!(alignments([512, 512, 1536], 11), ([256, 256], 256));
@@ -242,11 +259,10 @@ mod tests {
 
     #[test]
     fn a_product_is_printed_with_its_form_and_extents() {
-        assert_eq!(
-            Gemm::new(LinearForm::Tn, [512, 1536, 98_304], true, 0).to_string(),
-            "tn 512x1536x98304 added"
-        );
-        let stack = Gemm::new(LinearForm::Nt, [512, 512, 1536], false, 0).stacked(11);
+        let printed = |onto| Gemm::new(LinearForm::Tn, [512, 1536, 98_304], onto, 0).to_string();
+        assert_eq!(printed(Onto::Result), "tn 512x1536x98304 added");
+        assert_eq!(printed(Onto::Other), "tn 512x1536x98304 added elsewhere");
+        let stack = Gemm::new(LinearForm::Nt, [512, 512, 1536], Onto::Nothing, 0).stacked(11);
         assert_eq!(stack.to_string(), "nt 512x512x1536 (stack of 11)");
     }
 }

@@ -16,6 +16,11 @@ pub static HEADERS: &[Source] = &[
     Source { file: "shared/activation.cuh", text: include_str!("kernels/shared/activation.cuh") },
     Source { file: "shared/attention_bf16.cuh", text: include_str!("kernels/shared/attention_bf16.cuh") },
     Source { file: "shared/attention_tile.cuh", text: include_str!("kernels/shared/attention_tile.cuh") },
+    Source {
+        file: "shared/attention_weights.cuh",
+        text: include_str!("kernels/shared/attention_weights.cuh"),
+    },
+    Source { file: "shared/attention_wgmma.cuh", text: include_str!("kernels/shared/attention_wgmma.cuh") },
     Source { file: "shared/column_sums.cuh", text: include_str!("kernels/shared/column_sums.cuh") },
     Source { file: "shared/eights.cuh", text: include_str!("kernels/shared/eights.cuh") },
     Source { file: "shared/elements.cuh", text: include_str!("kernels/shared/elements.cuh") },
@@ -29,13 +34,30 @@ pub static HEADERS: &[Source] = &[
     Source { file: "shared/product.cuh", text: include_str!("kernels/shared/product.cuh") },
     Source { file: "shared/reduce.cuh", text: include_str!("kernels/shared/reduce.cuh") },
     Source { file: "shared/rows.cuh", text: include_str!("kernels/shared/rows.cuh") },
+    Source { file: "shared/spans.cuh", text: include_str!("kernels/shared/spans.cuh") },
     Source { file: "shared/strips.cuh", text: include_str!("kernels/shared/strips.cuh") },
     Source { file: "shared/tile.cuh", text: include_str!("kernels/shared/tile.cuh") },
     Source { file: "shared/tile_bf16.cuh", text: include_str!("kernels/shared/tile_bf16.cuh") },
     Source { file: "shared/vector.cuh", text: include_str!("kernels/shared/vector.cuh") },
+    Source { file: "shared/warpgroup.cuh", text: include_str!("kernels/shared/warpgroup.cuh") },
+    Source { file: "shared/wgmma.cuh", text: include_str!("kernels/shared/wgmma.cuh") },
 ];
 
 impl Source {
+    /// Whether it holds instructions of Hopper alone (`wgmma`), which its name then says.
+    pub fn is_for_hopper(&self) -> bool {
+        self.file.ends_with("_wgmma.cu")
+    }
+
+    /// What it is compiled for where a device is of `arch`, such as `sm_90`; `None` where it does not run.
+    pub fn target(&self, arch: &str) -> Option<String> {
+        match (self.is_for_hopper(), arch) {
+            (false, _) => Some(arch.to_owned()),
+            (true, "sm_90") => Some("sm_90a".to_owned()),
+            (true, _) => None,
+        }
+    }
+
     /// Digest of everything that decides what a compiler makes of this source: its text, all headers, and `options`.
     pub fn digest(&self, options: &[&str]) -> String {
         let headers = HEADERS.iter().flat_map(|header| [header.file, header.text]);

@@ -40,7 +40,7 @@ pub enum Binding {
 static LIBRARY: Kernel = Kernel {
     source: &Source { file: "cuBLASLt", text: "" },
     entry: "cublaslt_bf16",
-    signature: "rrwu",
+    signature: "rrrwu",
     threads: 0,
 };
 
@@ -100,9 +100,9 @@ impl Launch {
         Self { rows, ..Self::new(kernel, bindings, params, blocks) }
     }
 
-    /// The library's product `gemm` of bf16 operands `a` and `b` into `y`, floats from `offset` on.
-    pub fn library(gemm: Gemm, [a, b, y]: [Binding; 3], offset: usize) -> Self {
-        let launch = Self::new(&LIBRARY, vec![a, b, y], vec![offset.into()], 1);
+    /// The library's product `gemm` of bf16 operands `a` and `b`, perhaps added to `onto`, into `y`, both from entry `offset` on.
+    pub fn library(gemm: Gemm, buffers: [Binding; 4], offset: usize) -> Self {
+        let launch = Self::new(&LIBRARY, buffers.into(), vec![offset.into()], 1);
         Self { gemm: Some(gemm), ..launch }
     }
 }

@@ -8,6 +8,7 @@
 //! | `pending`, `join` | all launches of a plan, and where each binding lies; those of one kernel over many tensors as one |
 //! | `rows` | what a kernel over many tensors is told of each |
 //! | `exec`, `tables` | a plan's buffers, launches and results on a device; constant tables |
+//! | `hopper` | whether Hopper's own products are used: once compared with those of any tensor cores |
 //! | `products` | who forms which product: a library, once compared with our own kernel, or that |
 //! | `driver` | what a device is: memory, kernels, launches in order |
 //! | `devices`, `device`, `cublaslt`, `nvrtc`, `library`, `staging` | the driver of a real GPU, its product library and its compiler, all found at run time |
@@ -34,6 +35,7 @@ mod emulate;
 mod exec;
 mod footprint;
 mod gemm;
+mod hopper;
 mod join;
 mod kernel;
 pub mod kernels;
@@ -59,7 +61,8 @@ pub use driver::Driver;
 #[cfg(feature = "emulate")]
 pub use emulate::{Compiled, Emulator, EmulatorError, Fidelity, Memory, Order, Recording};
 pub use footprint::Footprint;
-pub use gemm::{Columns, Gemm, Stored};
+pub use gemm::{Columns, Gemm, Onto, Stored};
+pub use hopper::{HopperError, WGMMA};
 pub use kernel::{ELEMENTS, HEADERS, Kernel, PIECE, Param, Source, Storage};
 pub use lower::{Binding, Launch, Lowering, Precision, Products, Table};
 pub use nccl::{Nccl, nccl_version};
@@ -86,6 +89,8 @@ pub struct Cuda<D: Driver = Device> {
     tables: Tables<D::Buffer>,
     /// Who forms which product in bf16.
     chosen: Chosen<D::Product>,
+    /// Whether Hopper's products were compared with others.
+    hopper_checked: bool,
     notes: Vec<String>,
     options: Options,
 }
@@ -106,6 +111,7 @@ impl<D: Driver> Cuda<D> {
             executables: Executables::default(),
             tables: Tables::default(),
             chosen: Chosen::default(),
+            hopper_checked: false,
             notes: Vec::new(),
             options: Options::default(),
         }
@@ -129,6 +135,12 @@ impl<D: Driver> Cuda<D> {
     pub fn with_tensors_apart(mut self) -> Self {
         self.options.apart = true;
         self
+    }
+
+    /// Whether plans compiled so far use Hopper's products of warpgroups; where a device has them and they are not used, a note
+    /// says why.
+    pub fn uses_wgmma(&self) -> bool {
+        self.options.wgmma
     }
 
     /// The device.
@@ -171,6 +183,19 @@ impl<D: Driver> Cuda<D> {
         Ok(())
     }
 
+    /// Decides once whether Hopper's products are used, when a plan could use them.
+    fn check_hopper(&mut self, plan: &Plan) {
+        let asked = self.options.precision == Precision::Bf16 && hopper::concerns(plan);
+        if self.hopper_checked || !asked || !self.driver.has_wgmma() || !hopper::allowed() {
+            return;
+        }
+        self.hopper_checked = true;
+        match hopper::checked(&mut self.driver, self.options) {
+            Ok(()) => self.options.wgmma = true,
+            Err(reason) => self.notes.push(reason.to_string()),
+        }
+    }
+
     /// The state `name`, made as zeros where there is none.
     fn state(&mut self, name: &str, ty: &TensorType) -> Result<&State<D::Buffer>, BackendError> {
         if !self.states.contains_key(name) {
@@ -196,7 +221,8 @@ impl<D: Driver> Backend for Cuda<D> {
             for port in &plan.states {
                 self.state(&port.name, &port.operand.ty)?;
             }
-            let Cuda { driver, states, executables, tables, chosen, notes, options } = self;
+            self.check_hopper(&plan);
+            let Cuda { driver, states, executables, tables, chosen, notes, options, .. } = self;
             notes.extend(chosen.extend(driver, &plan, *options)?.iter().map(ToString::to_string));
             Ok(executables.push(Executable::new(driver, plan, states, tables, chosen, *options)?))
         })

@@ -56,6 +56,8 @@ pub struct Lowering<'a> {
     halves: [&'a [bool]; 2],
     /// How products are formed.
     pub precision: Precision,
+    /// Whether the device has Hopper's products of warpgroups, and they are to be used.
+    pub wgmma: bool,
     /// Who forms products in bf16.
     pub products: &'a Products,
     /// Launches so far, in order.
@@ -77,6 +79,7 @@ impl<'a> Lowering<'a> {
             step,
             halves: [&[], &[]],
             precision,
+            wgmma: false,
             products: &OWN,
             launches: Vec::new(),
             scratch: Vec::new(),
@@ -84,6 +87,11 @@ impl<'a> Lowering<'a> {
             partials: Vec::new(),
             rounded: Vec::new(),
         }
+    }
+
+    /// The same for a device that has Hopper's products of warpgroups; none has unless said.
+    pub fn with_wgmma(self, wgmma: bool) -> Self {
+        Self { wgmma, ..self }
     }
 
     /// The same with products formed by others.

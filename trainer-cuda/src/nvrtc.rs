@@ -91,6 +91,11 @@ impl Usage {
 }
 
 impl Compilation {
+    /// Whether the compiler makes products of a warpgroup wait for each other, which costs what they are for.
+    pub fn serializes_products(&self) -> bool {
+        self.log.contains("wgmma.mma_async instructions are serialized")
+    }
+
     /// What the compiler said of the kernel `entry`, if it did.
     pub fn usage(&self, entry: &str) -> Option<Usage> {
         let (_, said) = self.log.split_once(&format!("entry function '{entry}'"))?;
@@ -137,10 +142,11 @@ impl Nvrtc {
         Ok(Self { version: (major, minor) })
     }
 
-    /// The code of `source` for `arch`, such as `sm_90`, and activations of this form.
+    /// The code of `source` for a device of `arch`, such as `sm_90`, and activations of this form.
     pub fn compile(&self, source: &Source, arch: &str, storage: Storage) -> Result<Compilation, NvrtcError> {
         let program = Program::new(source)?;
-        let target = format!("--gpu-architecture={arch}");
+        let target = source.target(arch);
+        let target = format!("--gpu-architecture={}", target.as_deref().unwrap_or(arch));
         let options: Vec<&str> =
             OPTIONS.iter().copied().chain(storage.define()).chain([target.as_str()]).collect();
         // SAFETY: the program is live.

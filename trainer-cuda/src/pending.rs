@@ -62,6 +62,8 @@ pub(crate) struct Options {
     pub precision: Precision,
     /// Launch every tensor by itself.
     pub apart: bool,
+    /// Use Hopper's products of warpgroups.
+    pub wgmma: bool,
 }
 
 /// A plan's launches, and the buffers that its steps share.
@@ -94,8 +96,10 @@ impl Pending {
             plan.steps.iter().flat_map(|step| &step.outputs).map(|output| output.slot).collect();
         for (number, step) in plan.steps.iter().enumerate() {
             let (inputs, outputs) = (&activations.inputs[number], &activations.outputs[number]);
-            let mut lowering =
-                Lowering::new(step, options.precision).with_products(products).with_halves(inputs, outputs);
+            let mut lowering = Lowering::new(step, options.precision)
+                .with_wgmma(options.wgmma)
+                .with_products(products)
+                .with_halves(inputs, outputs);
             kernels::lower(&step.op, &mut lowering);
             let Lowering { launches, scratch, partials, rounded, .. } = lowering;
             largest_of_each(&mut pending.scratch, &scratch);
@@ -273,7 +277,7 @@ mod tests {
     use golf_core::plan::PlanOptions;
     use golf_core::tensor::TensorType;
 
-    const BF16: Options = Options { poison: false, precision: Precision::Bf16, apart: false };
+    const BF16: Options = Options { poison: false, precision: Precision::Bf16, apart: false, wgmma: false };
 
     /// Entries of the launches of a plan in which `x` meets three weights, and then another `x` does.
     fn entries(products: &Products) -> (Vec<&'static str>, Pending) {

@@ -4,7 +4,7 @@
 //! Invariant: the choice depends on device, library and shape alone, so two runs form every product alike.
 
 use crate::driver::Driver;
-use crate::gemm::Gemm;
+use crate::gemm::{Gemm, Onto};
 use crate::kernels::{self, DIFFERENCES};
 use crate::lower::{Binding, Launch, Precision, Products};
 use crate::pending::{Options, Pending};
@@ -152,28 +152,33 @@ fn difference<D: Driver>(driver: &mut D, gemm: &Gemm, product: &D::Product) -> R
     let what = format!("comparing the product `{gemm}`");
     let mut buffers = Vec::new();
     let [n_a, n_b, n_y] = entries;
-    let [r_a, r_b] = [n_a, n_b].map(kernels::rounded_words);
-    for words in [n_a, n_b, n_y, n_y, r_a, r_b, DIFFERENCES, kernels::rounded_words(n_y)] {
+    let [r_a, r_b, r_y] = entries.map(kernels::rounded_words);
+    let elsewhere = gemm.onto == Onto::Other;
+    let [n_onto, r_onto] = if elsewhere { [n_y, r_y] } else { [1, 1] };
+    for words in [n_a, n_b, n_y, n_y, r_a, r_b, DIFFERENCES, r_y, n_onto, r_onto] {
         buffers.push(driver.allocate(words, &what)?);
     }
     // Bindings are positions in `buffers` here.
     let at = Binding::Scratch;
-    let [a, b, own, other, a_rounded, b_rounded, parts, half] = std::array::from_fn(at);
-    let before = [(a.clone(), n_a, 1), (b.clone(), n_b, 2), (own.clone(), n_y, 3), (other.clone(), n_y, 3)];
+    let [a, b, own, other, a_rounded, b_rounded, parts, half, onto, onto_half] = std::array::from_fn(at);
+    // Both results hold the same before, for sums; a matrix elsewhere holds something else, so that it shows which one is read.
+    let before = [(&a, n_a, 1), (&b, n_b, 2), (&own, n_y, 3), (&other, n_y, 3), (&onto, n_onto, 4)];
     let mut launches: Vec<Launch> =
-        before.into_iter().map(|(y, n, seed)| kernels::noise(y, n, seed)).collect();
+        before.into_iter().map(|(y, n, seed)| kernels::noise(y.clone(), n, seed)).collect();
     launches.push(kernels::round(a.clone(), n_a, 0, a_rounded));
     launches.push(kernels::round(b.clone(), n_b, 0, b_rounded));
-    launches.push(kernels::own_product(gemm, [a, b, own.clone()]));
+    if gemm.half {
+        launches.push(kernels::round(other.clone(), n_y, 0, half.clone()));
+        launches.push(kernels::round(onto.clone(), n_onto, 0, onto_half));
+    }
+    launches.push(kernels::own_product(gemm, [a, b, onto, own.clone()]));
     for launch in &launches {
         run(driver, launch, &buffers)?;
     }
-    // What is there already, for sums.
-    if gemm.half {
-        run(driver, &kernels::round(other.clone(), n_y, 0, half.clone()), &buffers)?;
-    }
-    let result = if gemm.half { &buffers[7] } else { &buffers[3] };
-    driver.multiply(product, [&buffers[4], &buffers[5], result], 0)?;
+    let [result, apart] = if gemm.half { [7, 9] } else { [3, 8] };
+    let onto = if elsewhere { apart } else { result };
+    let bound = [4, 5, onto, result].map(|i| &buffers[i]);
+    driver.multiply(product, bound, 0)?;
     if gemm.half {
         run(driver, &kernels::widen(half, other.clone(), n_y), &buffers)?;
     }

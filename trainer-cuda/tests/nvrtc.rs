@@ -34,6 +34,18 @@ fn every_kernel_compiles_for_hopper_and_fits() {
     all_fit("every_kernel_compiles_for_hopper_and_fits", "sm_90");
 }
 
+#[test]
+fn products_of_warpgroups_go_on_beside_the_threads() {
+    let Some(nvrtc) = nvrtc("products_of_warpgroups_go_on_beside_the_threads") else { return };
+    let mut compiled = 0;
+    for (unit, _) in units("sm_90").into_iter().filter(|(unit, _)| unit.source.is_for_hopper()) {
+        let code = nvrtc.compile(unit.source, "sm_90", unit.storage).unwrap_or_else(|e| panic!("{e}"));
+        assert!(!code.serializes_products(), "`{}`: {}", unit.source.file, code.log);
+        compiled += 1;
+    }
+    assert_eq!(compiled, 4, "two files in two forms");
+}
+
 /// Fills a folder with the code of every file for `arch`, for both forms of activations where its kernels know any. What a
 /// device looks up is then there, and nothing is compiled twice.
 fn all_fit(test: &str, arch: &str) {
@@ -53,7 +65,7 @@ fn all_fit(test: &str, arch: &str) {
             );
         }
     }
-    for (i, (unit, _)) in units().into_iter().enumerate() {
+    for (i, (unit, _)) in units(arch).into_iter().enumerate() {
         let stored =
             fs::read(folder.path().join(unit.file_name(arch))).expect("the name that a device asks for");
         // Compiled beside others it is what it is when compiled alone; its digest stands behind it.

@@ -11,7 +11,7 @@ use golf_core::plan::{Plan, PlanOptions};
 use golf_core::quant::pack::pack;
 use golf_core::reference::Reference;
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
-use golf_cuda::{Cuda, Emulator, Order, Precision};
+use golf_cuda::{Cuda, Emulator, Fidelity, Order, Precision};
 use half::{bf16, f16};
 use pollster::block_on;
 
@@ -22,8 +22,9 @@ const UNIT: f64 = 1.0 / 512.0;
 const SUMS: f64 = 4e-6;
 
 /// `[windows, seq, heads, kv_heads, width]`: windows shorter than a tile, of whole tiles, one token beyond, and of tiles whose
-/// stages lie on both sides of the diagonal; groups of 1, 2, 3 and 4; rows of 32, 64 and 128 channels, full and not.
-const SHAPES: [[usize; 5]; 11] = [
+/// stages lie on both sides of the diagonal; more heads and windows than are taken at a time; groups of 1, 2, 3 and 4; rows of
+/// 32, 64 and 128 channels, full and not.
+const SHAPES: [[usize; 5]; 13] = [
     [1, 1, 1, 1, 64],
     [3, 7, 4, 1, 64],
     [1, 64, 2, 2, 32],
@@ -35,6 +36,8 @@ const SHAPES: [[usize; 5]; 11] = [
     [2, 70, 2, 1, 100],
     [2, 33, 3, 1, 5],
     [1, 131, 2, 1, 47],
+    [2, 193, 6, 2, 64],
+    [9, 70, 2, 2, 40],
 ];
 
 /// Numbers in (-2, 2) that bf16 holds exactly, the same on every machine.
@@ -65,11 +68,27 @@ fn run(backend: &mut dyn Backend, op: &Op, inputs: &[Tensor]) -> Vec<Tensor> {
 
 /// Emulated devices that run threads in either order; `None`, said aloud, where there is no C++ compiler.
 fn emulated(test: &str) -> Option<[Cuda<Emulator>; 2]> {
+    devices(test, |emulator| emulator)
+}
+
+/// The same with what stands in for Hopper's own products.
+fn emulated_hopper(test: &str) -> Option<[Cuda<Emulator>; 2]> {
+    devices(test, |emulator| emulator.with_wgmma(Fidelity::Right))
+}
+
+fn devices(test: &str, of: impl Fn(Emulator) -> Emulator) -> Option<[Cuda<Emulator>; 2]> {
     let device = |order| {
         let made = Emulator::new(order).map_err(|reason| println!("SKIPPED {test}: {reason}")).ok()?;
-        Some(Cuda::over(made).with_poison().with_precision(Precision::Bf16))
+        Some(Cuda::over(of(made)).with_poison().with_precision(Precision::Bf16))
     };
     Some([device(Order::Forwards)?, device(Order::Backwards)?])
+}
+
+/// Asserts that devices that have Hopper's products used them.
+fn used(devices: &mut [Cuda<Emulator>; 2]) {
+    for device in devices {
+        assert!(device.uses_wgmma(), "{:?}", device.notes());
+    }
 }
 
 /// Results of both orders, which must be the same bits; those of the first.
@@ -98,15 +117,47 @@ fn close(got: &[f64], want: &[f64], bound: f64, what: &str) {
 
 #[test]
 fn attention_on_tensor_cores_rounds_nothing_but_its_weights() {
-    let Some(mut devices) = emulated("attention_on_tensor_cores_rounds_nothing_but_its_weights") else {
-        return;
-    };
-    for [windows, seq, heads, kv_heads, width] in SHAPES {
+    let test = "attention_on_tensor_cores_rounds_nothing_but_its_weights";
+    let Some(mut devices) = emulated(test) else { return };
+    attention_is_the_oracles(&mut devices, &SHAPES);
+}
+
+#[test]
+fn attention_by_warpgroups_rounds_nothing_but_its_weights() {
+    let test = "attention_by_warpgroups_rounds_nothing_but_its_weights";
+    let Some(mut devices) = emulated_hopper(test) else { return };
+    attention_is_the_oracles(&mut devices, &of_warpgroups());
+    used(&mut devices);
+}
+
+#[test]
+fn a_device_whose_warpgroups_compute_something_else_falls_back_and_says_so() {
+    let test = "a_device_whose_warpgroups_compute_something_else_falls_back_and_says_so";
+    let Some(mut devices) = devices(test, |emulator| emulator.with_wgmma(Fidelity::Wrong)) else { return };
+    attention_is_the_oracles(&mut devices, &[[1, 65, 2, 1, 64]]);
+    for device in &mut devices {
+        let notes = device.notes();
+        assert!(!device.uses_wgmma() && notes.len() == 1, "{notes:?}");
+        for part in
+            ["attention by products of warpgroups (wgmma) is off by", "of `y`", "products of warps are used"]
+        {
+            assert!(notes[0].contains(part), "no `{part}` in: {}", notes[0]);
+        }
+    }
+}
+
+/// Those of [`SHAPES`] whose products warpgroups form.
+fn of_warpgroups() -> Vec<[usize; 5]> {
+    SHAPES.into_iter().filter(|[.., width]| (33..=64).contains(width)).collect()
+}
+
+fn attention_is_the_oracles(devices: &mut [Cuda<Emulator>; 2], shapes: &[[usize; 5]]) {
+    for &[windows, seq, heads, kv_heads, width] in shapes {
         let (n, kv) = (windows * seq, kv_heads * width);
         let inputs = [drawn(1, &[n, heads * width]), drawn(2, &[n, kv]), drawn(3, &[n, kv])];
         let op = Op::from(Attention { heads, kv_heads, seq });
         let what = format!("{windows} windows of {seq}, {heads} heads on {kv_heads} of {width}");
-        let got = same_in_both(&mut devices, &op, &inputs, &what);
+        let got = same_in_both(devices, &op, &inputs, &what);
         let want: Vec<_> =
             run(&mut Reference::new(), &op, &inputs).iter().map(|x| x.f64s().to_vec()).collect();
         // Values are weighted means, whose weights are off by one rounding each.
@@ -117,10 +168,21 @@ fn attention_on_tensor_cores_rounds_nothing_but_its_weights() {
 
 #[test]
 fn gradients_of_attention_on_tensor_cores_are_those_of_the_oracle() {
-    let Some(mut devices) = emulated("gradients_of_attention_on_tensor_cores_are_those_of_the_oracle") else {
-        return;
-    };
-    for [windows, seq, heads, kv_heads, width] in SHAPES {
+    let test = "gradients_of_attention_on_tensor_cores_are_those_of_the_oracle";
+    let Some(mut devices) = emulated(test) else { return };
+    gradients_are_the_oracles(&mut devices, &SHAPES);
+}
+
+#[test]
+fn gradients_of_attention_by_warpgroups_are_those_of_the_oracle() {
+    let test = "gradients_of_attention_by_warpgroups_are_those_of_the_oracle";
+    let Some(mut devices) = emulated_hopper(test) else { return };
+    gradients_are_the_oracles(&mut devices, &of_warpgroups());
+    used(&mut devices);
+}
+
+fn gradients_are_the_oracles(devices: &mut [Cuda<Emulator>; 2], shapes: &[[usize; 5]]) {
+    for &[windows, seq, heads, kv_heads, width] in shapes {
         let (n, kv) = (windows * seq, kv_heads * width);
         let operands = [drawn(1, &[n, heads * width]), drawn(2, &[n, kv]), drawn(3, &[n, kv])];
         let forward = run(&mut Reference::new(), &Op::from(Attention { heads, kv_heads, seq }), &operands);
@@ -129,7 +191,7 @@ fn gradients_of_attention_on_tensor_cores_are_those_of_the_oracle() {
         inputs.push(drawn(4, &[n, heads * width]));
         let op = Op::from(AttentionGrad { heads, kv_heads, seq });
         let what = format!("{windows} windows of {seq}, {heads} heads on {kv_heads} of {width}");
-        let got = same_in_both(&mut devices, &op, &inputs, &what);
+        let got = same_in_both(devices, &op, &inputs, &what);
         let want = run(&mut Reference::new(), &op, &inputs);
         for (name, (got, want)) in ["dq", "dk", "dv"].into_iter().zip(got.iter().zip(&want)) {
             // One token attends to itself alone: these gradients cancel to zero.

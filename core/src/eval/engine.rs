@@ -4,6 +4,7 @@
 //! Plans are compiled once per number of rows. A batch never exceeds `batch_tokens` tokens (but has at least one row),
 //! which bounds memory; the numbers do not depend on it except through the order of sums inside a backend.
 
+use super::batches::{Feed, batches, in_order};
 use super::error::EvalError;
 use super::ranks::{add_gradients, gather_scores, turns};
 use super::weights::{ModelWeights, plain};
@@ -12,7 +13,7 @@ use crate::backend::{Backend, ExecutableId};
 use crate::collective::{Alone, Collective};
 use crate::graph::Graph;
 use crate::model::gpt::{Weights, Window};
-use crate::model::graphs::{decode_graph, gradient_graph, logits_graph, score_graph};
+use crate::model::graphs::{decode_graph, gradient_graph, logits_graph, score_graph, score_rows_graph};
 use crate::model::{ModelConfig, parameters};
 use crate::ops::OpError;
 use crate::plan::{Plan, PlanOptions};
@@ -26,7 +27,8 @@ pub(super) struct Engine<'b> {
     weights: Weights,
     batch_tokens: usize,
     plans: PlanOptions,
-    score_plans: HashMap<Window, ExecutableId>,
+    /// By extents and by the number of rows that are asked for, where it is not all.
+    score_plans: HashMap<(Window, Option<usize>), ExecutableId>,
     gradient_plans: HashMap<Window, ExecutableId>,
 }
 
@@ -88,54 +90,54 @@ impl<'b> Engine<'b> {
         (self.batch_tokens / seq).max(1)
     }
 
-    /// The nll of every scored position of `spans`, in order, on every rank; each scores its share of the batches. Rows shorter than `seq` are padded on the right with
-    /// token 0, which a causal model never sees from the left.
+    /// The nll of every scored position of `spans`, in order, on every rank; each scores its share of the batches.
     pub async fn score(
         &mut self,
         tokens: &[i32],
         spans: &[WindowSpan],
         seq: usize,
     ) -> Result<Vec<f64>, EvalError> {
-        let batches: Vec<&[WindowSpan]> = spans.chunks(self.batch_rows(seq)).collect();
+        let batches = batches(spans, seq, self.batch_rows(seq));
         let mut out = Vec::new();
         for batch in batches.iter().skip(self.collective.rank()).step_by(self.collective.size()) {
-            let window = Window { rows: batch.len(), seq };
-            let (mut x, mut y) = (vec![0; window.tokens()], vec![0; window.tokens()]);
-            for (row, span) in batch.iter().enumerate() {
-                let (at, len) = (row * seq, span.end - span.start);
-                x[at..at + len].copy_from_slice(&tokens[span.start..span.end]);
-                y[at..at + len].copy_from_slice(&tokens[span.start + 1..span.end + 1]);
-            }
-            let nll = self.nll(window, x, y).await?;
-            for (row, span) in batch.iter().enumerate() {
-                let scored = row * seq + span.first_scored - span.start..row * seq + span.end - span.start;
-                for (offset, &value) in nll[scored].iter().enumerate() {
-                    if !value.is_finite() {
-                        return Err(EvalError::NotFinite { target: span.first_scored + offset, value });
-                    }
-                    out.push(value);
+            let nll = self.run(batch.feed(spans, tokens, seq)).await?;
+            for (target, value) in batch.scores(spans, seq, &nll) {
+                if !value.is_finite() {
+                    return Err(EvalError::NotFinite { target, value });
                 }
+                out.push(value);
             }
         }
-        let lengths: Vec<usize> =
-            batches.iter().map(|batch| batch.iter().map(WindowSpan::scored).sum()).collect();
-        gather_scores(&mut *self.collective, &lengths, out)
+        let lengths: Vec<usize> = batches.iter().map(|batch| batch.len(spans)).collect();
+        let scores = gather_scores(&mut *self.collective, &lengths, out)?;
+        Ok(in_order(spans, &batches, &scores))
     }
 
     /// The nll in nats of every target `y` of rows of `x`, whatever the targets are.
     pub async fn nll(&mut self, window: Window, x: Vec<i32>, y: Vec<i32>) -> Result<Vec<f64>, EvalError> {
-        let executable = match self.score_plans.get(&window) {
+        self.run(Feed { window, tokens: x, rows: None, targets: y }).await
+    }
+
+    async fn run(&mut self, feed: Feed) -> Result<Vec<f64>, EvalError> {
+        let Feed { window, tokens, rows, targets } = feed;
+        let key = (window, rows.as_ref().map(Vec::len));
+        let executable = match self.score_plans.get(&key) {
             Some(executable) => *executable,
             None => {
-                let graph = score_graph(&self.config, &self.weights, window)?;
+                let graph = match key.1 {
+                    None => score_graph(&self.config, &self.weights, window)?,
+                    Some(count) => score_rows_graph(&self.config, &self.weights, window, count)?,
+                };
                 let executable = self.compile("score", &graph).await?;
-                self.score_plans.insert(window, executable);
+                self.score_plans.insert(key, executable);
                 executable
             }
         };
-        let n = window.tokens();
-        let (x, y) = (Tensor::i32(&[n], x), Tensor::i32(&[n], y));
-        self.backend().submit(executable, &[("tokens", &x), ("targets", &y)])?;
+        let ids = |list: Vec<i32>| Tensor::i32(&[list.len()], list);
+        let (tokens, targets, rows) = (ids(tokens), ids(targets), rows.map(ids));
+        let mut inputs = vec![("tokens", &tokens), ("targets", &targets)];
+        inputs.extend(rows.as_ref().map(|rows| ("rows", rows)));
+        self.backend().submit(executable, &inputs)?;
         Ok(self.backend().read_output(executable, "nll").await?.to_f64())
     }
 

@@ -11,6 +11,7 @@
 
 mod adapt;
 mod alternatives;
+mod batches;
 pub mod bpb;
 pub mod coverage;
 mod engine;

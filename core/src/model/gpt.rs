@@ -84,6 +84,8 @@ pub struct Gpt<'a> {
     uses: Vec<WeightUse>,
     /// Parameters whose gradients are to be built.
     trained: &'a [String],
+    /// Tokens whose hidden states are asked for, all if none are named.
+    wanted: Option<ValueId>,
     keys: Keys,
 }
 
@@ -110,13 +112,19 @@ impl<'a> Gpt<'a> {
         let shapes = parameters(config).into_iter().map(|p| (p.name, p.shape)).collect();
         let (used, uses) = (HashMap::new(), Vec::new());
         let keys = Keys::of(config.names);
-        Self { graph, config, weights, place, shapes, used, uses, trained: &[], keys }
+        Self { graph, config, weights, place, shapes, used, uses, trained: &[], wanted: None, keys }
     }
 
     /// The same for a graph that is to be differentiated towards `parameters`: of equal forms, the one whose gradient moves
     /// less memory. None unless said.
     pub fn trained(self, parameters: &'a [String]) -> Self {
         Self { trained: parameters, ..self }
+    }
+
+    /// The same for the hidden states of the tokens `rows` `i32[m]` alone, in this order. Behind its attention the last layer
+    /// then computes nothing else.
+    pub fn of_rows(self, rows: ValueId) -> Self {
+        Self { wanted: Some(rows), ..self }
     }
 
     /// The state that holds a parameter.
@@ -185,7 +193,7 @@ impl<'a> Gpt<'a> {
         self.weight(self.head_name())
     }
 
-    /// Token ids `i32[n]` to normalized final hidden states `[n,d]`.
+    /// Token ids `i32[n]` to normalized final hidden states `[n,d]`, or those of the rows that were asked for.
     pub fn hidden(&mut self, tokens: ValueId) -> Result<ValueId, OpError> {
         let config = self.config;
         self.graph.scope("stem");
@@ -305,7 +313,11 @@ impl<'a> Gpt<'a> {
             x = self.graph.apply(ResidualMix, &[x, x0, mix])?;
         }
         let u = self.graph.apply(RmsNorm { scale }, &[x])?;
-        let y = self.attention(layer, u, values)?;
+        let mut y = self.attention(layer, u, values)?;
+        if let Some(rows) = self.wanted.filter(|_| layer + 1 == self.config.layers) {
+            x = self.graph.apply(Embed, &[rows, x])?;
+            y = self.graph.apply(Embed, &[rows, y])?;
+        }
         let x = self.join(x, y, &at("attn.proj.weight"), &at("attn_scale"))?;
         self.graph.scope(at("mlp"));
         let u = self.graph.apply(RmsNorm { scale }, &[x])?;

@@ -26,6 +26,24 @@ pub fn score_graph(config: &ModelConfig, weights: &Weights, window: Window) -> R
     Ok(graph)
 }
 
+/// `tokens, rows i32[m], targets i32[m] → nll[m]` in nats, of the tokens at `rows` alone: what the last layer computes behind its
+/// attention, and the head, are theirs only. Of `count` rows, which may repeat.
+pub fn score_rows_graph(
+    config: &ModelConfig,
+    weights: &Weights,
+    window: Window,
+    count: usize,
+) -> Result<Graph, OpError> {
+    let mut graph = Graph::new();
+    let tokens = graph.input("tokens", TensorType::i32(&[window.tokens()]));
+    let [rows, targets] = ["rows", "targets"].map(|name| graph.input(name, TensorType::i32(&[count])));
+    let mut gpt = Gpt::new(&mut graph, config, weights, window).of_rows(rows);
+    let x = gpt.hidden(tokens)?;
+    let nll = gpt.nll(x, targets)?;
+    graph.output("nll", nll);
+    Ok(graph)
+}
+
 /// `tokens → logits[n,v]`, softcapped.
 pub fn logits_graph(config: &ModelConfig, weights: &Weights, window: Window) -> Result<Graph, OpError> {
     let mut graph = Graph::new();

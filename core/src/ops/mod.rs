@@ -29,11 +29,13 @@ mod linear;
 mod linear_activation;
 mod linear_add;
 mod linear_add_scaled;
+mod linear_residual;
 mod mean;
 mod muon;
 mod qk_norm_rope;
 mod qk_norm_rope_at;
 mod residual_mix;
+mod residual_mix_norm;
 mod rms_norm;
 mod row;
 mod scale_by;
@@ -70,11 +72,13 @@ pub use linear::{Linear, LinearForm};
 pub use linear_activation::LinearActivation;
 pub use linear_add::LinearAdd;
 pub use linear_add_scaled::LinearAddScaled;
+pub use linear_residual::LinearResidual;
 pub use mean::{Mean, Spread};
 pub use muon::{LARGEST_BANK, MuonApply, NEWTON_SCHULZ_COEFFICIENTS, NesterovMomentum, NewtonSchulz};
 pub use qk_norm_rope::{QkNormRope, QkNormRopeGrad, rope_angle};
 pub use qk_norm_rope_at::QkNormRopeAt;
 pub use residual_mix::{ResidualMix, ResidualMixGrad};
+pub use residual_mix_norm::{ResidualMixNorm, ResidualMixNormGrad, ResidualMixNormGradAdd};
 pub use rms_norm::{RMS_EPSILON, RmsNorm, RmsNormGrad, RmsNormGradAdd};
 pub use row::{Row, RowGrad};
 pub use scale_by::{ScaleBy, ScaleByGrad};
@@ -207,10 +211,10 @@ closed_set! {
     Accumulate, AdamW, Add, AddScaled, AddScaledGrad, Attention, AttentionCached, AttentionGrad, Average, CacheWrite,
     ChannelAffine, ChannelAffineGrad, ClipCoefficient, Constant, Copy, Embed, EmbedGrad, FakeQuant, GatedSkip,
     GatedSkipGrad, HashBucket, HashBucketAt, HeadCrossEntropy, HeadCrossEntropyGrad, LeakyReluSquared,
-    LeakyReluSquaredGrad, Linear, LinearActivation, LinearAdd, LinearAddScaled, Mean, MuonApply, NesterovMomentum, NewtonSchulz,
-    QkNormRope, QkNormRopeAt, QkNormRopeGrad, ResidualMix, ResidualMixGrad, RmsNorm, RmsNormGrad, RmsNormGradAdd, Row, RowGrad,
-    ScaleBy, ScaleByGrad, ScaleRows, ScaleRowsGrad, Sgd, SmearGate, SmearGateCached, SmearGateGrad, SoftQuant, SoftQuantGrad, Softcap, SoftcapGrad, Spread, SumSquares, Xsa,
-    XsaGrad,
+    LeakyReluSquaredGrad, Linear, LinearActivation, LinearAdd, LinearAddScaled, LinearResidual, Mean, MuonApply,
+    NesterovMomentum, NewtonSchulz, QkNormRope, QkNormRopeAt, QkNormRopeGrad, ResidualMix, ResidualMixGrad, ResidualMixNorm,
+    ResidualMixNormGrad, ResidualMixNormGradAdd, RmsNorm, RmsNormGrad, RmsNormGradAdd, Row, RowGrad, ScaleBy, ScaleByGrad, ScaleRows, ScaleRowsGrad,
+    Sgd, SmearGate, SmearGateCached, SmearGateGrad, SoftQuant, SoftQuantGrad, Softcap, SoftcapGrad, Spread, SumSquares, Xsa, XsaGrad,
 }
 
 /// The operand's values in f64, dequantized when the type is a packed one.

@@ -37,10 +37,14 @@ fn origins(op: &Op) -> &'static [(usize, Origin)] {
         Op::Embed(_) => &[(0, Table)],
         Op::Linear(linear) | Op::LinearAdd(LinearAdd { linear }) if linear.form == LinearForm::Tn => &[],
         Op::Add(_) | Op::AddScaled(_) | Op::Attention(_) | Op::ChannelAffine(_) | Op::Copy(_) | Op::GatedSkip(_)
-        | Op::LeakyReluSquared(_) | Op::Linear(_) | Op::LinearActivation(_) | Op::LinearAddScaled(_) | Op::QkNormRope(_)
+        | Op::LeakyReluSquared(_) | Op::Linear(_) | Op::LinearActivation(_) | Op::LinearAddScaled(_)
+        | Op::LinearResidual(_) | Op::QkNormRope(_)
         | Op::ResidualMix(_) | Op::RmsNorm(_) | Op::ScaleBy(_) | Op::SmearGate(_) | Op::Xsa(_)
         | Op::ChannelAffineGrad(_) | Op::HeadCrossEntropyGrad(_) | Op::LeakyReluSquaredGrad(_) | Op::QkNormRopeGrad(_)
         | Op::RmsNormGrad(_) | Op::ScaleByGrad(_) | Op::SmearGateGrad(_) => &[(0, Operand(0))],
+        Op::ResidualMixNorm(_) => &[(0, Operand(0)), (1, Operand(0))],
+        Op::ResidualMixNormGrad(_) => &[(0, Operand(4)), (1, Operand(1))],
+        Op::ResidualMixNormGradAdd(_) => &[(0, Operand(4)), (1, Operand(5))],
         Op::GatedSkipGrad(_) | Op::ResidualMixGrad(_) | Op::XsaGrad(_) => &[(0, Operand(0)), (1, Operand(1))],
         Op::AddScaledGrad(_) => &[(1, Operand(1))],
         Op::LinearAdd(_) | Op::RmsNormGradAdd(_) => &[(0, Operand(2))],

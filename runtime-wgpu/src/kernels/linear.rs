@@ -13,6 +13,7 @@ const LINEAR_ROW: &str = include_str!("linear_row.wgsl");
 const STORE: &str = include_str!("store_plain.wgsl");
 const ACTIVATION: &str = include_str!("store_activation.wgsl");
 const ADD_SCALED: &str = include_str!("store_add_scaled.wgsl");
+const RESIDUAL: &str = include_str!("store_residual.wgsl");
 
 const fn tile(name: &'static str, source: &'static [&'static str]) -> Kernel {
     Kernel { name, source, entry: "linear", access: "rrw" }
@@ -22,40 +23,51 @@ const fn row(name: &'static str, source: &'static [&'static str]) -> Kernel {
     Kernel { name, source, entry: "linear_row", access: "rrw" }
 }
 
-/// The same with the residual stream and its scale bound too.
+/// The same with the residual stream bound too.
 const fn joining(kernel: Kernel) -> Kernel {
+    Kernel { access: "rrwr", ..kernel }
+}
+
+/// The same with the residual stream and a scale bound too.
+const fn scaling(kernel: Kernel) -> Kernel {
     Kernel { access: "rrwrr", ..kernel }
 }
 
 /// Kernels by cut, operand and finish, in that order.
 #[rustfmt::skip]
-static TABLE: [[[Kernel; 3]; 2]; 3] = [
+static TABLE: [[[Kernel; 4]; 2]; 3] = [
     [[
         row("linear.row.f32", &[REDUCE, OPERAND_F32, LINEAR_ROW, STORE]),
         row("linear_activation.row.f32", &[REDUCE, OPERAND_F32, LINEAR_ROW, ACTIVATION]),
-        joining(row("linear_add_scaled.row.f32", &[REDUCE, OPERAND_F32, LINEAR_ROW, ADD_SCALED])),
+        scaling(row("linear_add_scaled.row.f32", &[REDUCE, OPERAND_F32, LINEAR_ROW, ADD_SCALED])),
+        joining(row("linear_residual.row.f32", &[REDUCE, OPERAND_F32, LINEAR_ROW, RESIDUAL])),
     ], [
         row("linear.row.packed", &[REDUCE, PACKED, OPERAND_PACKED, LINEAR_ROW, STORE]),
         row("linear_activation.row.packed", &[REDUCE, PACKED, OPERAND_PACKED, LINEAR_ROW, ACTIVATION]),
-        joining(row("linear_add_scaled.row.packed", &[REDUCE, PACKED, OPERAND_PACKED, LINEAR_ROW, ADD_SCALED])),
+        scaling(row("linear_add_scaled.row.packed", &[REDUCE, PACKED, OPERAND_PACKED, LINEAR_ROW, ADD_SCALED])),
+        joining(row("linear_residual.row.packed", &[REDUCE, PACKED, OPERAND_PACKED, LINEAR_ROW, RESIDUAL])),
     ]],
     [[
         tile("linear.64.f32", &[TILE_64, TILE, OPERAND_F32, LINEAR, STORE]),
         tile("linear_activation.64.f32", &[TILE_64, TILE, OPERAND_F32, LINEAR, ACTIVATION]),
-        joining(tile("linear_add_scaled.64.f32", &[TILE_64, TILE, OPERAND_F32, LINEAR, ADD_SCALED])),
+        scaling(tile("linear_add_scaled.64.f32", &[TILE_64, TILE, OPERAND_F32, LINEAR, ADD_SCALED])),
+        joining(tile("linear_residual.64.f32", &[TILE_64, TILE, OPERAND_F32, LINEAR, RESIDUAL])),
     ], [
         tile("linear.64.packed", &[TILE_64, TILE, PACKED, OPERAND_PACKED, LINEAR, STORE]),
         tile("linear_activation.64.packed", &[TILE_64, TILE, PACKED, OPERAND_PACKED, LINEAR, ACTIVATION]),
-        joining(tile("linear_add_scaled.64.packed", &[TILE_64, TILE, PACKED, OPERAND_PACKED, LINEAR, ADD_SCALED])),
+        scaling(tile("linear_add_scaled.64.packed", &[TILE_64, TILE, PACKED, OPERAND_PACKED, LINEAR, ADD_SCALED])),
+        joining(tile("linear_residual.64.packed", &[TILE_64, TILE, PACKED, OPERAND_PACKED, LINEAR, RESIDUAL])),
     ]],
     [[
         tile("linear.128.f32", &[TILE_128, TILE, OPERAND_F32, LINEAR, STORE]),
         tile("linear_activation.128.f32", &[TILE_128, TILE, OPERAND_F32, LINEAR, ACTIVATION]),
-        joining(tile("linear_add_scaled.128.f32", &[TILE_128, TILE, OPERAND_F32, LINEAR, ADD_SCALED])),
+        scaling(tile("linear_add_scaled.128.f32", &[TILE_128, TILE, OPERAND_F32, LINEAR, ADD_SCALED])),
+        joining(tile("linear_residual.128.f32", &[TILE_128, TILE, OPERAND_F32, LINEAR, RESIDUAL])),
     ], [
         tile("linear.128.packed", &[TILE_128, TILE, PACKED, OPERAND_PACKED, LINEAR, STORE]),
         tile("linear_activation.128.packed", &[TILE_128, TILE, PACKED, OPERAND_PACKED, LINEAR, ACTIVATION]),
-        joining(tile("linear_add_scaled.128.packed", &[TILE_128, TILE, PACKED, OPERAND_PACKED, LINEAR, ADD_SCALED])),
+        scaling(tile("linear_add_scaled.128.packed", &[TILE_128, TILE, PACKED, OPERAND_PACKED, LINEAR, ADD_SCALED])),
+        joining(tile("linear_residual.128.packed", &[TILE_128, TILE, PACKED, OPERAND_PACKED, LINEAR, RESIDUAL])),
     ]],
 ];
 
@@ -111,6 +123,8 @@ pub(super) enum Finish {
     Activation(f64),
     /// It is scaled by channel and added to the residual stream; the bindings of stream and scale.
     AddScaled(Binding, Binding),
+    /// It is added to the residual stream, which stays.
+    Residual(Binding),
 }
 
 /// A matrix in a bound buffer.
@@ -192,6 +206,10 @@ impl Product {
                 bindings.extend([stream, scale]);
                 2
             }
+            Finish::Residual(stream) => {
+                bindings.push(stream);
+                3
+            }
         };
         let kernel = &TABLE[cut as usize][usize::from(self.b.bits.is_some())][finish];
         let tiles = cols.div_ceil(cut.side());
@@ -237,6 +255,10 @@ pub(super) fn add_scaled(low: &mut Lowering<'_>) {
     product(low, &Linear::NT, [2, 3], Finish::AddScaled(Input(0), Input(1)));
 }
 
+pub(super) fn residual(low: &mut Lowering<'_>) {
+    product(low, &Linear::NT, [1, 2], Finish::Residual(Input(0)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,9 +282,8 @@ mod tests {
     fn the_table_is_in_the_order_of_its_indices() {
         for (cut, side) in ["row", "64", "128"].into_iter().enumerate() {
             for (packed, operand) in ["f32", "packed"].into_iter().enumerate() {
-                for (finish, op) in
-                    ["linear", "linear_activation", "linear_add_scaled"].into_iter().enumerate()
-                {
+                let ops = ["linear", "linear_activation", "linear_add_scaled", "linear_residual"];
+                for (finish, op) in ops.into_iter().enumerate() {
                     assert_eq!(TABLE[cut][packed][finish].name, format!("{op}.{side}.{operand}"));
                 }
             }

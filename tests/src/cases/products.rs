@@ -105,6 +105,14 @@ pub(super) fn linear_add_scaled() -> Vec<Case> {
     fused_products().into_iter().map(case).collect()
 }
 
+pub(super) fn linear_residual() -> Vec<Case> {
+    let case = |(name, a, w): (String, Tensor, Tensor)| {
+        let (rows, cols, mut draw) = (a.shape()[0], w.shape()[0], Draw::new(name.len() as u64));
+        Case::new(name, LinearResidual, vec![draw.floats(&[rows, cols], 1.0), a, w])
+    };
+    fused_products().into_iter().map(case).collect()
+}
+
 pub(super) fn newton_schulz() -> Vec<Case> {
     let case = |([r, c], steps, count): ([usize; 2], usize, usize)| {
         let mut draw = Draw::new((r + c) as u64);

@@ -98,6 +98,26 @@ pub(super) fn rms_norm_grad_add() -> Vec<Case> {
     rms_norm_grad().into_iter().map(onto).collect()
 }
 
+pub(super) fn residual_mix_norm() -> Vec<Case> {
+    let scaled = [1.0, 0.3].into_iter();
+    scaled.flat_map(|scale| matrices(ResidualMixNorm { scale }, &[Matrix, Matrix, Pair])).collect()
+}
+
+/// As for [`rms_norm_grad`], more than one channel.
+fn mixes_and_norms(op: impl Into<Op>, kinds: &[Kind]) -> Vec<Case> {
+    matrices(op, kinds).into_iter().filter(|case| case.inputs[0].shape()[1] > 1).collect()
+}
+
+pub(super) fn residual_mix_norm_grad() -> Vec<Case> {
+    let grad = ResidualMixNormGrad { scale: 0.7 };
+    mixes_and_norms(grad, &[Matrix, Matrix, Pair, Matrix, Matrix])
+}
+
+pub(super) fn residual_mix_norm_grad_add() -> Vec<Case> {
+    let grad = ResidualMixNormGrad { scale: 0.7 };
+    mixes_and_norms(ResidualMixNormGradAdd { grad }, &[Matrix, Matrix, Pair, Matrix, Matrix, Matrix])
+}
+
 /// A matrix and a factor for each of its rows, more rows than a piece has among them.
 fn rows_and_factors() -> impl Iterator<Item = (String, Vec<Tensor>)> {
     [[1, 1], [3, 5], [33, 31], [130, 257], [7, 1030]].into_iter().map(|[rows, cols]| {

@@ -15,20 +15,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// CUDA's language as C++, and what stands in for the header that holds a GPU's instructions: the same texts as in the emulation
+// CUDA's language as C++, and what stands in for the headers that hold a GPU's instructions: the same texts as in the emulation
 // of `trainer-cuda/src/emulate`, made into strings when this library is built.
 const char* const LANGUAGE =
 #include "emulate.h.text"
     ;
-const char* const MATRICES =
+const Text INSTRUCTIONS[] = {
+    {"shared/mma.cuh",
 #include "mma.cuh.text"
-    ;
+    },
+    {"shared/wgmma.cuh",
+#include "wgmma.cuh.text"
+    },
+};
 const char* const MODULE =
 #include "module.h.text"
     ;
-
-// The header that is replaced.
-constexpr char REPLACED[] = "shared/mma.cuh";
 
 // Results are those of IEEE arithmetic in the order written. Only the table is visible to others: what C++ would share
 // between libraries must not be.
@@ -94,7 +96,8 @@ std::string table(const std::vector<Kernel>& kernels, unsigned architecture) {
 bool write_all(const Folder& folder, const Text& source, const std::vector<Text>& headers) {
     bool written = !folder.path.empty() && write(folder, "emulate.h", LANGUAGE) && write(folder, "module.h", MODULE);
     for (const Text& header : headers) written = written && write(folder, header.name, header.text);
-    return written && write(folder, REPLACED, MATRICES) && write(folder, source.name, source.text);
+    for (const Text& header : INSTRUCTIONS) written = written && write(folder, header.name, header.text);
+    return written && write(folder, source.name, source.text);
 }
 
 }  // namespace

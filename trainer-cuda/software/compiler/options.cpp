@@ -17,7 +17,9 @@ const char* const SWITCHES[] = {"--ftz", "--prec-div", "--prec-sqrt", "--fmad"};
 bool read_architecture(const std::string& value, Options& options) {
     for (const char* prefix : {"sm_", "compute_"}) {
         if (value.rfind(prefix, 0) != 0) continue;
-        const std::string number = value.substr(std::strlen(prefix));
+        std::string number = value.substr(std::strlen(prefix));
+        // Hopper with what no later architecture has.
+        if (number == "90a") number = "90";
         for (unsigned known : ARCHITECTURES) {
             if (number == std::to_string(known)) {
                 options.architecture = known;

@@ -14,8 +14,9 @@ use std::rc::Rc;
 /// CUDA's language as C++.
 const LANGUAGE: &str = include_str!("emulate.h");
 
-/// The tensor cores' header is the one that holds instructions of a GPU; this stands in for it.
-const MATRICES: (&str, &str) = ("shared/mma.cuh", include_str!("mma.cuh"));
+/// What stands in for the headers that hold instructions of a GPU.
+const INSTRUCTIONS: [(&str, &str); 2] =
+    [("shared/mma.cuh", include_str!("mma.cuh")), ("shared/wgmma.cuh", include_str!("wgmma.cuh"))];
 
 /// Results are those of IEEE arithmetic in the order written.
 const FLAGS: &[&str] = &[
@@ -55,10 +56,12 @@ impl Emulator {
     fn built(&self, source: &Source, storage: Storage, kernels: &[&Kernel]) -> Result<PathBuf, String> {
         let entries: String =
             kernels.iter().map(|kernel| format!("GOLF_ENTRY({})\n", kernel.entry)).collect();
-        let options: Vec<&str> = [LANGUAGE, MATRICES.1, &self.version, &entries]
+        let options: Vec<&str> = [LANGUAGE, &self.version, &entries]
             .into_iter()
+            .chain(INSTRUCTIONS.map(|(_, text)| text))
             .chain(FLAGS.iter().copied())
             .chain(storage.define())
+            .chain(self.define())
             .collect();
         let folder = cache::folder().map_err(|error| error.to_string())?;
         let path = folder.join(format!("emulated-{}.so", source.digest(&options)));
@@ -81,12 +84,12 @@ impl Emulator {
                 .map_err(|e| e.to_string())
         };
         HEADERS.iter().try_for_each(|header| write(header.file, header.text))?;
-        write(MATRICES.0, MATRICES.1)?;
+        INSTRUCTIONS.iter().try_for_each(|(name, text)| write(name, text))?;
         write("emulate.h", LANGUAGE)?;
         write(source.file, &format!("{}\n{entries}", source.text))?;
         let output = Command::new(&self.compiler)
             .args(FLAGS)
-            .args(storage.define())
+            .args(storage.define().into_iter().chain(self.define()))
             .args(["-include", "emulate.h", "-I", ".", "-o", "made.so", "-x", "c++", source.file])
             .current_dir(work)
             .output()

@@ -68,8 +68,34 @@ struct Copy {
     size_t zeros;  // behind them
 };
 
+// A product of a warpgroup that a thread has asked for. It is formed where the thread waits for it.
+struct Product {
+    float (*sums)[8][4];
+    uint32_t left[4];
+    uint64_t right;
+    bool down, add;
+};
+
+// Sums of products under way, and what they were before the first of those; meanwhile they are NaN.
+struct Held {
+    float (*sums)[8][4];
+    float value[8][4];
+    unsigned products;
+};
+
+// What a thread has to do with products of its warpgroup.
+struct Products {
+    std::vector<Product> asked;
+    std::vector<size_t> groups;  // products before the end of each group that is under way
+    std::vector<Held> held;
+    unsigned count;  // of all that it has asked for
+    bool begun;
+};
+
+static Products products_of[MOST_THREADS];
 static std::vector<Copy> copies_of[MOST_THREADS];
 static std::vector<size_t> groups_of[MOST_THREADS];  // copies before the end of each group that is under way
+static bool unannounced[MOST_THREADS];  // copies landed that products of a warpgroup may not see yet
 static Fiber* fiber_of[MOST_THREADS];  // null: not started, or finished
 static State state_of[MOST_THREADS];
 static std::vector<Fiber*> idle;
@@ -133,6 +159,7 @@ static void advance(unsigned thread) {
     start_or_continue(fiber_of[thread]);
     if (state_of[thread] == State::finished) {
         if (!copies_of[thread].empty()) failure = "a thread ended before its copies to shared memory";
+        if (!products_of[thread].asked.empty()) failure = "a thread ended before its products";
         idle.push_back(fiber_of[thread]);
         fiber_of[thread] = nullptr;
     }
@@ -158,14 +185,25 @@ static void advance_warp(unsigned first, bool backwards) {
     }
 }
 
+constexpr unsigned WARPGROUP = 4 * WARP;
+
 static void run_block(unsigned threads, bool backwards) {
-    for (unsigned i = 0; i < threads; i++) state_of[i] = State::fresh;
+    for (unsigned i = 0; i < threads; i++) {
+        state_of[i] = State::fresh;
+        unannounced[i] = false;
+        products_of[i].count = 0;
+    }
     std::memset(__start_golf_shared, 0xff, __stop_golf_shared - __start_golf_shared);
     for (;;) {
         for (unsigned i = 0; i < threads / WARP && !failure; i++) {
             advance_warp(WARP * nth(i, threads / WARP, backwards), backwards);
         }
         if (failure) return;
+        for (unsigned i = 0; i < threads; i++) {
+            if (products_of[i].count != products_of[i / WARPGROUP * WARPGROUP].count) {
+                failure = "warps of a warpgroup do not form the same products";
+            }
+        }
         unsigned finished = 0;
         for (unsigned i = 0; i < threads; i++) finished += state_of[i] == State::finished;
         if (finished == threads) return;
@@ -182,6 +220,7 @@ static void abandon(unsigned threads) {
     for (unsigned i = 0; i < threads; i++) {
         copies_of[i].clear();
         groups_of[i].clear();
+        products_of[i] = Products();
         if (!fiber_of[i]) continue;
         fiber_of[i]->started = false;
         idle.push_back(fiber_of[i]);

@@ -43,6 +43,11 @@ static inline void multiply_add_bf16(float (&c)[4], const u32 (&a)[4], const u32
     }
 }
 
+// Where something lies in shared memory.
+static inline u32 shared_address(const void* shared) {
+    return (u32)(static_cast<const char*>(shared) - __start_golf_shared);
+}
+
 // What every lane gives as its row, of four matrices of eight.
 struct MatrixRows {
     const unsigned short* of[32];
@@ -110,6 +115,7 @@ template <u32 NEWER> void wait_for_copies() {
         std::memcpy(copies[i].to, copies[i].from, copies[i].bytes);
         std::memset(copies[i].to + copies[i].bytes, 0, copies[i].zeros);
     }
+    golf::unannounced[threadIdx.x] = true;
     copies.erase(copies.begin(), copies.begin() + landed);
     groups.erase(groups.begin(), groups.begin() + done);
     for (size_t& end : groups) end -= landed;

@@ -2,50 +2,94 @@
 //! vectors, and read from there by every block.
 
 use super::round_bf16::rounded;
-use super::warps;
-use crate::kernel::{Kernel, Param, Source};
+use crate::kernel::{ELEMENTS, Kernel, Param, Source};
 use crate::lower::Binding::{self, Input, Output};
 use crate::lower::{Lowering, Precision};
 use golf_core::ops::{Attention, AttentionGrad};
 
 static FORWARD: Source = Source { file: "attention_bf16.cu", text: include_str!("attention_bf16.cu") };
 static GRAD: Source = Source { file: "attention_grad_bf16.cu", text: include_str!("attention_grad_bf16.cu") };
+static FORWARD_WGMMA: Source =
+    Source { file: "attention_wgmma.cu", text: include_str!("attention_wgmma.cu") };
+static GRAD_WGMMA: Source =
+    Source { file: "attention_grad_wgmma.cu", text: include_str!("attention_grad_wgmma.cu") };
 
 /// Widths of rows that there are kernels for, in channels.
 const WIDTHS: [usize; 3] = [32, 64, 128];
 
-/// A kernel for each of [`WIDTHS`].
-const fn of_each(
-    source: &'static Source,
-    entries: [&'static str; 3],
-    signature: &'static str,
-) -> [Kernel; 3] {
-    let [a, b, c] = entries;
-    let kernel = Kernel { source, entry: a, signature, threads: 128 };
-    [kernel_named(&kernel, a), kernel_named(&kernel, b), kernel_named(&kernel, c)]
+/// Kernels for one part of the work, of one signature.
+struct Task {
+    /// One for each of [`WIDTHS`], by products of warps.
+    of_warps: [Kernel; 3],
+    /// For [`WARPGROUP_WIDTH`], by products of warpgroups.
+    of_warpgroups: Kernel,
+    /// Tokens that a block of that one takes.
+    warpgroup_rows: usize,
 }
 
-const fn kernel_named(kernel: &Kernel, entry: &'static str) -> Kernel {
-    Kernel { source: kernel.source, entry, signature: kernel.signature, threads: kernel.threads }
+impl Task {
+    const fn new(
+        sources: [&'static Source; 2],
+        entries: [&'static str; 4],
+        signature: &'static str,
+        warpgroup_rows: usize,
+    ) -> Self {
+        let [of_warps, of_warpgroups] = sources;
+        let [a, b, c, d] = entries;
+        // A warpgroup has 64 tokens.
+        let threads = 2 * warpgroup_rows;
+        Self {
+            of_warps: [
+                Kernel { source: of_warps, entry: a, signature, threads: 128 },
+                Kernel { source: of_warps, entry: b, signature, threads: 128 },
+                Kernel { source: of_warps, entry: c, signature, threads: 128 },
+            ],
+            of_warpgroups: Kernel { source: of_warpgroups, entry: d, signature, threads },
+            warpgroup_rows,
+        }
+    }
 }
 
-static ATTENTION: [Kernel; 3] =
-    of_each(&FORWARD, ["attention_bf16_32", "attention_bf16_64", "attention_bf16_128"], "hhhowuuuuuuf");
-static QUERIES: [Kernel; 3] = of_each(
-    &GRAD,
-    ["attention_grad_queries_bf16_32", "attention_grad_queries_bf16_64", "attention_grad_queries_bf16_128"],
-    "hhhhrouuuuuuf",
+/// Width of rows that products of warpgroups take, in channels.
+const WARPGROUP_WIDTH: usize = 64;
+
+static ATTENTION: Task = Task::new(
+    [&FORWARD, &FORWARD_WGMMA],
+    ["attention_bf16_32", "attention_bf16_64", "attention_bf16_128", "attention_wgmma"],
+    "hhhowuuuuuuf",
+    128,
 );
-static KEYS: [Kernel; 3] = of_each(
-    &GRAD,
-    ["attention_grad_keys_bf16_32", "attention_grad_keys_bf16_64", "attention_grad_keys_bf16_128"],
+static QUERIES: Task = Task::new(
+    [&GRAD, &GRAD_WGMMA],
+    [
+        "attention_grad_queries_bf16_32",
+        "attention_grad_queries_bf16_64",
+        "attention_grad_queries_bf16_128",
+        "attention_grad_queries_wgmma",
+    ],
+    "hhhhrouuuuuuf",
+    64,
+);
+static KEYS: Task = Task::new(
+    [&GRAD, &GRAD_WGMMA],
+    [
+        "attention_grad_keys_bf16_32",
+        "attention_grad_keys_bf16_64",
+        "attention_grad_keys_bf16_128",
+        "attention_grad_keys_wgmma",
+    ],
     "hhhhroouuuuuuf",
+    64,
 );
 static STATS: Kernel =
-    Kernel { source: &GRAD, entry: "attention_stats", signature: "aarwuu", threads: warps::THREADS };
+    Kernel { source: &GRAD, entry: "attention_stats", signature: "aarwuu", threads: ELEMENTS };
+
+/// Heads of tokens that a block of it takes, half a warp each.
+const STATS_ITEMS: usize = ELEMENTS / 16;
 
 pub(super) fn kernels() -> Vec<&'static Kernel> {
-    [&ATTENTION, &QUERIES, &KEYS].into_iter().flatten().chain([&STATS]).collect()
+    let tasks = [&ATTENTION, &QUERIES, &KEYS].into_iter();
+    tasks.flat_map(|task| task.of_warps.iter().chain([&task.of_warpgroups])).chain([&STATS]).collect()
 }
 
 /// Heads over windows of tokens, in rows of one of [`WIDTHS`].
@@ -57,6 +101,8 @@ pub(super) struct TensorHeads {
     width: usize,
     /// Index of the rows' width.
     variant: usize,
+    /// Whether warpgroups form the products.
+    warpgroups: bool,
 }
 
 impl TensorHeads {
@@ -65,13 +111,17 @@ impl TensorHeads {
         let [n, cols] = low.matrix(0);
         let width = cols / heads;
         let variant = WIDTHS.iter().position(|&widest| width <= widest)?;
-        let heads = Self { n, seq, heads, kv_heads, width, variant };
+        let warpgroups = low.wgmma && WIDTHS[variant] == WARPGROUP_WIDTH;
+        let heads = Self { n, seq, heads, kv_heads, width, variant, warpgroups };
         (low.precision == Precision::Bf16).then_some(heads)
     }
 
-    /// Tokens that one block takes: wide rows fill its registers with half as many.
-    fn rows(&self) -> usize {
-        if WIDTHS[self.variant] > 64 { 64 } else { 128 }
+    /// The kernel, and the tokens that one block of it takes: wide rows fill its registers with half as many.
+    fn kernel(&self, task: &'static Task) -> (&'static Kernel, usize) {
+        match self.warpgroups {
+            true => (&task.of_warpgroups, task.warpgroup_rows),
+            false => (&task.of_warps[self.variant], if WIDTHS[self.variant] > 64 { 64 } else { 128 }),
+        }
     }
 
     /// `x` of `owners` heads as bf16.
@@ -80,18 +130,13 @@ impl TensorHeads {
     }
 
     /// Appends a launch over tiles of `owners` heads, [`Self::heads`] or [`Self::kv_heads`].
-    fn launch(
-        &self,
-        low: &mut Lowering<'_>,
-        kernels: &'static [Kernel; 3],
-        bindings: Vec<Binding>,
-        owners: usize,
-    ) {
-        let (tiles, strands) = (self.seq.div_ceil(self.rows()), self.n / self.seq * owners);
+    fn launch(&self, low: &mut Lowering<'_>, task: &'static Task, bindings: Vec<Binding>, owners: usize) {
+        let (kernel, rows) = self.kernel(task);
+        let (tiles, strands) = (self.seq.div_ceil(rows), self.n / self.seq * owners);
         let sizes = [self.heads, self.heads / self.kv_heads, self.seq, self.width, tiles, strands];
         let scale = 1.0 / (self.width as f64).sqrt();
         let params = sizes.into_iter().map(Param::from).chain([scale.into()]).collect();
-        low.launch(&kernels[self.variant], bindings, params, tiles * strands);
+        low.launch(kernel, bindings, params, tiles * strands);
     }
 }
 
@@ -107,7 +152,12 @@ pub(super) fn attention_grad(op: &AttentionGrad, heads: &TensorHeads, low: &mut 
     let items = heads.n * op.heads;
     let stats = low.scratch(2 * items);
     let params = vec![items.into(), heads.width.into()];
-    low.launch(&STATS, vec![Input(5), Input(3), Input(4), stats.clone()], params, warps::blocks(items));
+    low.launch(
+        &STATS,
+        vec![Input(5), Input(3), Input(4), stats.clone()],
+        params,
+        items.div_ceil(STATS_ITEMS),
+    );
     let operands = [q, k, v, dy, stats];
     let bindings = [&operands[..], &[Output(0)]].concat();
     heads.launch(low, &QUERIES, bindings, op.heads);
@@ -124,7 +174,7 @@ mod tests {
     use golf_core::tensor::TensorType;
 
     /// Launches of attention of 4 heads on 2 over windows of 300 tokens.
-    fn launches(precision: Precision, width: usize) -> Vec<Launch> {
+    fn launches(precision: Precision, width: usize, wgmma: bool) -> Vec<Launch> {
         let (n, seq) = (600, 300);
         let mut graph = Graph::new();
         let q = graph.input("q", TensorType::f32(&[n, 4 * width]));
@@ -133,7 +183,7 @@ mod tests {
         let y = graph.push(op.clone(), &[q, k, v]).expect("the operands fit");
         graph.output("y", y[0]);
         let plan = Plan::new("test", &graph, PlanOptions::default());
-        let mut low = Lowering::new(&plan.steps[0], precision);
+        let mut low = Lowering::new(&plan.steps[0], precision).with_wgmma(wgmma);
         super::super::attention::attention(&op, &mut low);
         low.launches
     }
@@ -142,15 +192,17 @@ mod tests {
     fn every_width_takes_the_narrowest_rows_that_hold_it() {
         // Tiles of 128 or 64 queries, of 4 heads in 2 windows.
         let table = [
-            (1, "attention_bf16_32", 3),
-            (32, "attention_bf16_32", 3),
-            (33, "attention_bf16_64", 3),
-            (64, "attention_bf16_64", 3),
-            (96, "attention_bf16_128", 5),
-            (128, "attention_bf16_128", 5),
+            (1, false, "attention_bf16_32", 3),
+            (32, true, "attention_bf16_32", 3),
+            (33, false, "attention_bf16_64", 3),
+            (33, true, "attention_wgmma", 3),
+            (64, false, "attention_bf16_64", 3),
+            (64, true, "attention_wgmma", 3),
+            (96, true, "attention_bf16_128", 5),
+            (128, false, "attention_bf16_128", 5),
         ];
-        for (width, entry, tiles) in table {
-            let launches = launches(Precision::Bf16, width);
+        for (width, wgmma, entry, tiles) in table {
+            let launches = launches(Precision::Bf16, width, wgmma);
             let names: Vec<&str> = launches.iter().map(|launch| launch.kernel.entry).collect();
             assert_eq!(names, ["round_bf16", "round_bf16", "round_bf16", entry], "width {width}");
             assert_eq!(launches[3].blocks, tiles * 4 * 2, "width {width}");
@@ -161,7 +213,7 @@ mod tests {
     fn wide_heads_and_full_precision_stay_in_f32() {
         for (precision, width) in [(Precision::Bf16, 132), (Precision::F32, 64)] {
             assert_eq!(
-                launches(precision, width)[0].kernel.entry,
+                launches(precision, width, true)[0].kernel.entry,
                 "attention",
                 "{precision:?}, width {width}"
             );

@@ -6,7 +6,7 @@
 // diagonal; dq stays in registers. attention_grad_keys_bf16: one block per as many keys of a key/value head walks the
 // queries from the diagonal on, of every head of its group in turn; dk and dv stay in registers. Scores are transposed
 // there: keys are rows. Both start with the tiles that take longest.
-// attention_stats: (dy[n,h,c], y[n,h,c], lse[n,h]) → stats[n,h] = (lse·log₂e, Σ dy·y) of f32, one warp per head of a token.
+// attention_stats: (dy[n,h,c], y[n,h,c], lse[n,h]) → stats[n,h] = (lse·log₂e, Σ dy·y) of f32, half a warp per head of a token.
 
 #include "shared/activation.cuh"
 #include "shared/attention_bf16.cuh"
@@ -14,12 +14,21 @@
 
 extern "C" __global__ void __launch_bounds__(256)
 attention_stats(const Act* dy, const Act* y, const float* lse, float2* stats, u32 items, u32 width) {
-    const u32 item = warp_index();
-    if (item >= items) return;
+    const u32 LANES = WARP / 2;
+    const u32 item = (blockIdx.x * blockDim.x + threadIdx.x) / LANES;
+    const u32 lane = threadIdx.x % LANES;
+    const bool exists = item < items;
     float sum = 0.0f;
-    for (u32 c = threadIdx.x % WARP; c < width; c += WARP) sum += dy[item * width + c] * y[item * width + c];
-    const float total = warp_sum(sum);
-    if (threadIdx.x % WARP == 0) stats[item] = make_float2(lse[item] * LOG2_E, total);
+    if (exists && width % 4 == 0) {
+        for (u32 c = 4 * lane; c < width; c += 4 * LANES) {
+            sum = add_dot(sum, four_at(dy + item * width + c), four_at(y + item * width + c));
+        }
+    } else if (exists) {
+        for (u32 c = lane; c < width; c += LANES) sum += dy[item * width + c] * y[item * width + c];
+    }
+#pragma unroll
+    for (u32 step = LANES / 2; step > 0; step /= 2) sum += __shfl_xor_sync(ALL_LANES, sum, step);
+    if (exists && lane == 0) stats[item] = make_float2(lse[item] * LOG2_E, sum);
 }
 
 // Rows of a matrix that a product over rows takes at once.
@@ -28,33 +37,11 @@ const u32 DEPTH = 16;
 // Keys to which a warp forms scores at once: registers for more would spill.
 const u32 KEYS = 32;
 
-// Slopes of the scores of a warp's queries from `query` on for keys from `key` on, in place of dp; s are the scores.
-template <u32 W>
-__device__ inline void slopes(const Sums<W, KEYS / 8>& s, Sums<W, KEYS / 8>& dp, const float2 (&stats)[Cut<W>::MATRICES][2],
-                              float factor, u32 key, u32 query) {
-    const bool diagonal = key + KEYS - 1 > query;
-#pragma unroll
-    for (u32 m = 0; m < Cut<W>::MATRICES; m++) {
-#pragma unroll
-        for (u32 n = 0; n < KEYS / 8; n++) {
-#pragma unroll
-            for (u32 i = 0; i < 4; i++) {
-                const float2 of_query = stats[m][i / 2];
-                const float weight = power_of_two(s.v[m][n][i] * factor - of_query.x);
-                const u32 own_key = key + 8 * n + 2 * lane_member() + i % 2;
-                const u32 own_query = query + 16 * m + lane_group() + i / 2 * 8;
-                const bool masked = diagonal && own_key > own_query;
-                dp.v[m][n][i] = masked ? 0.0f : weight * (dp.v[m][n][i] - of_query.y);
-            }
-        }
-    }
-}
-
 template <u32 W>
 __device__ inline void queries_grad(Stage<W, Cut<W>::STREAM> (&stages)[2], const u32* q, const uint4* k, const uint4* v, const u32* dy,
                                     const float2* stats, Act* dq, const TensorHeads& p) {
     const u32 M = Cut<W>::MATRICES;
-    const Strand strand = strand_of_block(p, p.tiles - 1 - blockIdx.x / p.strands, p.heads);
+    const Strand strand = strand_of_block(p, p.heads, true);
     const u32 kv_heads = p.heads / p.group;
     const u32 kv_head = strand.head / p.group;
     const u32 query = strand.tile * Cut<W>::ROWS + threadIdx.x / 32 * Cut<W>::WARP_ROWS;
@@ -89,14 +76,15 @@ __device__ inline void queries_grad(Stage<W, Cut<W>::STREAM> (&stages)[2], const
             const u32 key = (i - 1) * Cut<W>::STREAM + row;
             // Beyond the diagonal of all of this warp's queries.
             if (key >= query + Cut<W>::WARP_ROWS) break;
-            const Sums<W, KEYS / 8> s = products<W, KEYS / 8>(queries, stage.first, row);
-            Sums<W, KEYS / 8> ds = products<W, KEYS / 8>(slopes_of_y, stage.second, row);
-            slopes<W>(s, ds, own, p.scale * LOG2_E, key, query);
+            Sums<W, KEYS / 8> s = products<W, KEYS / 8>(queries, stage.first, row);
+            const Sums<W, KEYS / 8> dp = products<W, KEYS / 8>(slopes_of_y, stage.second, row);
+#pragma unroll
+            for (u32 m = 0; m < M; m++) slopes(s.v[m], dp.v[m], own[m], p.scale * LOG2_E, key, query + 16 * m);
 #pragma unroll
             for (u32 n = 0; n < KEYS / 8; n += 2) {
                 u32 weights[M][4];
 #pragma unroll
-                for (u32 m = 0; m < M; m++) operand_of(weights[m], ds.v[m][n], ds.v[m][n + 1]);
+                for (u32 m = 0; m < M; m++) operand_of(weights[m], s.v[m][n], s.v[m][n + 1]);
                 add_weighted<W>(sums, weights, stage.first, row + 8 * n);
             }
         }
@@ -116,7 +104,7 @@ template <u32 W> struct QueryCut {
 // Their two operands and their statistics.
 template <u32 W> struct QueryStage {
     Stage<W, QueryCut<W>::STREAM> rows;
-    float2 stats[QueryCut<W>::STREAM];
+    alignas(16) float2 stats[QueryCut<W>::STREAM];
 };
 
 // Registers for a block's values beside its keys and both sums would spill.
@@ -130,38 +118,20 @@ template <u32 W> struct KeySums {
     Sums<W, Cut<W>::VECTORS> dk, dv;
 };
 
-// What the 16 queries from `query` on, row `row` of a stage, add to the warp's keys from `key` on. Weights are kept as bf16
-// only: registers for more would spill.
+// What the 16 queries from `query` on, row `row` of a stage, add to the warp's keys from `key` on.
 template <u32 W>
 __device__ inline void add_queries(KeySums<W>& sums, const Rows<W>& keys, const SharedRows<W>& values, const QueryStage<W>& stage,
                                    u32 row, u32 query, u32 key, float factor) {
     const u32 M = Cut<W>::MATRICES;
     Sums<W, 2> s = products<W, 2>(keys, stage.rows.first, row);
-    const bool diagonal = query < key + Cut<W>::WARP_ROWS - 1;
-    const float2* of_query = stage.stats + row + 2 * lane_member();
+    const float2* of_query = stage.stats + row;
     u32 weights[M][4];
 #pragma unroll
-    for (u32 m = 0; m < M; m++) {
-#pragma unroll
-        for (u32 at = 0; at < 8; at++) {
-            const u32 own_query = query + at / 4 * 8 + 2 * lane_member() + at % 2;
-            const u32 own_key = key + 16 * m + lane_group() + at % 4 / 2 * 8;
-            float& weight = s.v[m][at / 4][at % 4];
-            weight = power_of_two(weight * factor - of_query[at / 4 * 8 + at % 2].x);
-            if (diagonal && own_key > own_query) weight = 0.0f;
-        }
-        operand_of(weights[m], s.v[m][0], s.v[m][1]);
-    }
+    for (u32 m = 0; m < M; m++) weights_of_keys(weights[m], s.v[m][0], s.v[m][1], of_query, factor, key + 16 * m, query);
     add_weighted<W>(sums.dv, weights, stage.rows.second, row);
     const Sums<W, 2> dp = products<W, 2>(values, stage.rows.second, row);
 #pragma unroll
-    for (u32 at = 0; at < 4 * M; at++) {
-        const u32 n = at % 4 / 2;
-        u32& pair = weights[at / 4][at % 4];
-        const float* of_pair = dp.v[at / 4][n] + at % 2 * 2;
-        pair = bf16_pair(bf16_first(pair) * (of_pair[0] - of_query[8 * n].y),
-                         bf16_second(pair) * (of_pair[1] - of_query[8 * n + 1].y));
-    }
+    for (u32 m = 0; m < M; m++) slopes_of_keys(weights[m], dp.v[m][0], dp.v[m][1], of_query);
     add_weighted<W>(sums.dk, weights, stage.rows.first, row);
 }
 
@@ -170,7 +140,7 @@ __device__ inline void keys_grad(KeyTiles<W>& tiles, const uint4* q, const u32* 
                                  const float2* stats, Act* dk, Act* dv, const TensorHeads& p) {
     const u32 STREAM = QueryCut<W>::STREAM;
     const u32 kv_heads = p.heads / p.group;
-    const Strand strand = strand_of_block(p, blockIdx.x / p.strands, kv_heads);
+    const Strand strand = strand_of_block(p, kv_heads, false);
     const u32 key = strand.tile * Cut<W>::ROWS + threadIdx.x / 32 * Cut<W>::WARP_ROWS;
     Rows<W> keys;
     keys.load(k, p, strand.window, key, strand.head, kv_heads);

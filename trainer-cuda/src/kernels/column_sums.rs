@@ -15,7 +15,7 @@ pub(super) const KERNELS: &[&Kernel] = &[&JOIN, &JOIN_PAIR];
 pub(super) const THREADS: usize = 256;
 
 /// Rows of a strip, as in `strips.cuh`.
-const ROWS: usize = 64;
+pub(super) const ROWS: usize = 64;
 
 /// Columns of a strip, as in `strips.cuh`.
 const COLUMNS: usize = 256;
@@ -31,6 +31,13 @@ pub(super) enum Sums {
     Stacked(Binding),
     /// Two sums, `[d]` each.
     Two(Binding, Binding),
+}
+
+impl Sums {
+    /// Sums of all of `d` columns.
+    fn width(&self, d: usize) -> usize {
+        if matches!(self, Sums::One(_)) { d } else { 2 * d }
+    }
 }
 
 /// Launches `kernel` over the strips of matrices `[n, d]`; `param` follows the extents.
@@ -56,10 +63,15 @@ pub(super) fn column_sums(
     sums: Sums,
 ) {
     let chunks = n.div_ceil(ROWS);
-    let width = if matches!(sums, Sums::One(_)) { d } else { 2 * d };
-    let partials = low.scratch(chunks * width);
+    let partials = low.scratch(chunks * sums.width(d));
     bindings.push(partials.clone());
     strips(low, kernel, bindings, [n, d], param);
+    join(low, partials, chunks, d, sums);
+}
+
+/// Joins the partial sums of `chunks` chunks over `d` columns.
+pub(super) fn join(low: &mut Lowering<'_>, partials: Binding, chunks: usize, d: usize, sums: Sums) {
+    let width = sums.width(d);
     let (join, bindings) = match sums {
         Sums::One(y) | Sums::Stacked(y) => (&JOIN, vec![partials, y]),
         Sums::Two(a, b) => (&JOIN_PAIR, vec![partials, a, b]),

@@ -1,5 +1,5 @@
 // linear: y(i,j) from Σ_l a(i,l)·b(l,j); transposition is a matter of strides. linear_activation: leaky²(product);
-// linear_add_scaled: x + scale⊙product. Each for operands b of floats and of packed rows, and in three cuts: a block per
+// linear_add_scaled: x + scale⊙product; linear_residual: x + product. Each for operands b of floats and of packed rows, and in three cuts: a block per
 // tile of 64 × 64 or of 128 × 128 results, and a warp per result for very few rows, where a tile would leave most of its
 // threads idle and the weights are read once anyway.
 //
@@ -40,7 +40,7 @@ __device__ inline void single(const float* a, const Word* b, const Product& p, F
     if (threadIdx.x % WARP == 0) finish(p.y_offset + at, at % p.cols, total);
 }
 
-// The three finishes of one cut and operand. `COMPUTE(finish)` runs in a block that has `slices` where the cut is a tile.
+// The four finishes of one cut and operand. `COMPUTE(finish)` runs in a block that has `slices` where the cut is a tile.
 #define KERNELS(CUT, WORD, SHARED, COMPUTE)                                                                            \
     extern "C" __global__ void __launch_bounds__(256)                                                                  \
     linear_##CUT(const float* a, const WORD* b, float* y, Product p) {                                                 \
@@ -53,6 +53,10 @@ __device__ inline void single(const float* a, const Word* b, const Product& p, F
     extern "C" __global__ void __launch_bounds__(256)                                                                  \
     linear_add_scaled_##CUT(const float* a, const WORD* b, float* y, const float* x, const float* scale, Product p) {  \
         SHARED COMPUTE((AddScaled{y, x, scale}));                                                                      \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(256)                                                                  \
+    linear_residual_##CUT(const float* a, const WORD* b, float* y, const float* x, Product p) {                        \
+        SHARED COMPUTE((Residual{y, x}));                                                                              \
     }
 
 #define TILE_OF(FINISH) tile(slices, a, b, p, blockIdx.x, FINISH)

@@ -1,7 +1,7 @@
 //! Launches of `linear`, of the ops that finish a product in place of storing it, and of the products inside other ops.
 
 use super::{product_library, warps};
-use crate::gemm::Gemm;
+use crate::gemm::{Gemm, Onto};
 use crate::kernel::{Kernel, Param, Source};
 use crate::lower::Binding::{self, Input, Output};
 use crate::lower::{Launch, Lowering, Precision};
@@ -16,38 +16,43 @@ const fn kernel(source: &'static Source, entry: &'static str) -> Kernel {
     Kernel { source, entry, signature: "rrwuuuuuuuuuuuuuuf", threads: 256 }
 }
 
-/// The three finishes of a cut and an operand; the last binds the residual stream and its scale too.
-const fn finishes(source: &'static Source, [plain, activation, joining]: [&'static str; 3]) -> [Kernel; 3] {
-    let joining = Kernel { signature: "rrwrruuuuuuuuuuuuuuf", ..kernel(source, joining) };
-    [kernel(source, plain), kernel(source, activation), joining]
+/// The four finishes of a cut and an operand; the last two bind the residual stream too, and the former of these its scale.
+const fn finishes(
+    source: &'static Source,
+    [plain, activation, scaling, joining]: [&'static str; 4],
+) -> [Kernel; 4] {
+    let scaling = Kernel { signature: "rrwrruuuuuuuuuuuuuuf", ..kernel(source, scaling) };
+    let joining = Kernel { signature: "rrwruuuuuuuuuuuuuuf", ..kernel(source, joining) };
+    [kernel(source, plain), kernel(source, activation), scaling, joining]
 }
 
 /// The same over activations.
-const fn of_activations(entries: [&'static str; 3]) -> [Kernel; 3] {
-    let [plain, activation, joining] = finishes(&BF16, entries);
+const fn of_activations(entries: [&'static str; 4]) -> [Kernel; 4] {
+    let [plain, activation, scaling, joining] = finishes(&BF16, entries);
     let signature = "arouuuuuuuuuuuuuuf";
-    let joining = Kernel { signature: "aroaruuuuuuuuuuuuuuf", ..joining };
-    [Kernel { signature, ..plain }, Kernel { signature, ..activation }, joining]
+    let scaling = Kernel { signature: "aroaruuuuuuuuuuuuuuf", ..scaling };
+    let joining = Kernel { signature: "aroauuuuuuuuuuuuuuf", ..joining };
+    [Kernel { signature, ..plain }, Kernel { signature, ..activation }, scaling, joining]
 }
 
 /// Kernels by cut, operand and finish, in that order.
 #[rustfmt::skip]
-static TABLE: [[[Kernel; 3]; 2]; 4] = [
+static TABLE: [[[Kernel; 4]; 2]; 4] = [
     [
-        finishes(&SOURCE, ["linear_row_f32", "linear_activation_row_f32", "linear_add_scaled_row_f32"]),
-        finishes(&SOURCE, ["linear_row_packed", "linear_activation_row_packed", "linear_add_scaled_row_packed"]),
+        finishes(&SOURCE, ["linear_row_f32", "linear_activation_row_f32", "linear_add_scaled_row_f32", "linear_residual_row_f32"]),
+        finishes(&SOURCE, ["linear_row_packed", "linear_activation_row_packed", "linear_add_scaled_row_packed", "linear_residual_row_packed"]),
     ],
     [
-        finishes(&SOURCE, ["linear_64_f32", "linear_activation_64_f32", "linear_add_scaled_64_f32"]),
-        finishes(&SOURCE, ["linear_64_packed", "linear_activation_64_packed", "linear_add_scaled_64_packed"]),
+        finishes(&SOURCE, ["linear_64_f32", "linear_activation_64_f32", "linear_add_scaled_64_f32", "linear_residual_64_f32"]),
+        finishes(&SOURCE, ["linear_64_packed", "linear_activation_64_packed", "linear_add_scaled_64_packed", "linear_residual_64_packed"]),
     ],
     [
-        finishes(&SOURCE, ["linear_128_f32", "linear_activation_128_f32", "linear_add_scaled_128_f32"]),
-        finishes(&SOURCE, ["linear_128_packed", "linear_activation_128_packed", "linear_add_scaled_128_packed"]),
+        finishes(&SOURCE, ["linear_128_f32", "linear_activation_128_f32", "linear_add_scaled_128_f32", "linear_residual_128_f32"]),
+        finishes(&SOURCE, ["linear_128_packed", "linear_activation_128_packed", "linear_add_scaled_128_packed", "linear_residual_128_packed"]),
     ],
     [
-        of_activations(["linear_bf16_f32", "linear_activation_bf16_f32", "linear_add_scaled_bf16_f32"]),
-        of_activations(["linear_bf16_packed", "linear_activation_bf16_packed", "linear_add_scaled_bf16_packed"]),
+        of_activations(["linear_bf16_f32", "linear_activation_bf16_f32", "linear_add_scaled_bf16_f32", "linear_residual_bf16_f32"]),
+        of_activations(["linear_bf16_packed", "linear_activation_bf16_packed", "linear_add_scaled_bf16_packed", "linear_residual_bf16_packed"]),
     ],
 ];
 
@@ -163,6 +168,8 @@ pub(super) enum Finish {
     Activation(f64),
     /// It is scaled by channel and added to the residual stream; the bindings of stream and scale.
     AddScaled(Binding, Binding),
+    /// It is added to the residual stream, which stays.
+    Residual(Binding),
 }
 
 /// A matrix in a bound buffer.
@@ -220,7 +227,12 @@ impl Product {
 
     /// The product as a library is asked for it.
     pub fn gemm(&self, low: &Lowering<'_>) -> Gemm {
-        let gemm = Gemm::new(self.form, self.extents, self.finish == Finish::Accumulate, self.y.offset);
+        let onto = match self.finish {
+            Finish::Accumulate => Onto::Result,
+            Finish::Residual(_) => Onto::Other,
+            Finish::Store | Finish::Activation(_) | Finish::AddScaled(..) => Onto::Nothing,
+        };
+        let gemm = Gemm::new(self.form, self.extents, onto, self.y.offset);
         gemm.stacked(self.stack.unwrap_or(1)).rounded(low.is_half(&self.y.binding))
     }
 
@@ -245,7 +257,7 @@ impl Product {
         if cut != Cut::Tensor {
             return low.push(self.by(cut));
         }
-        if low.products.takes(&self.gemm(low)) {
+        if self.is_alike(low) && low.products.takes(&self.gemm(low)) {
             return product_library::launch(self, low);
         }
         let [tiles, blocks] = cut.blocks(rows, cols);
@@ -262,6 +274,12 @@ impl Product {
         low.launch(&PART, vec![self.a.binding, self.b.binding, of_parts.clone()], params, parts * blocks);
         let bindings = vec![of_parts, self.y.binding];
         low.launch_elements(&SUM, bindings, results, &[parts, y, accumulate].map(Param::from));
+    }
+
+    /// Whether what it is added to is stored as its result is.
+    fn is_alike(&self, low: &Lowering<'_>) -> bool {
+        let Finish::Residual(stream) = &self.finish else { return true };
+        low.is_half(stream) == low.is_half(&self.y.binding)
     }
 
     /// Whether it is of floats, and is stored or added.
@@ -288,6 +306,10 @@ impl Product {
             Finish::AddScaled(stream, scale) => {
                 bindings.extend([stream, scale]);
                 2
+            }
+            Finish::Residual(stream) => {
+                bindings.push(stream);
+                3
             }
         };
         let kernel = match (cut, self.form) {
@@ -351,6 +373,10 @@ pub(super) fn add_scaled(low: &mut Lowering<'_>) {
     product(low, &Linear::NT, [2, 3], Finish::AddScaled(Input(0), Input(1)));
 }
 
+pub(super) fn residual(low: &mut Lowering<'_>) {
+    product(low, &Linear::NT, [1, 2], Finish::Residual(Input(0)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,9 +428,8 @@ mod tests {
     fn the_table_is_in_the_order_of_its_indices() {
         for (cut, side) in ["row", "64", "128", "bf16"].into_iter().enumerate() {
             for (packed, operand) in ["f32", "packed"].into_iter().enumerate() {
-                for (finish, op) in
-                    ["linear", "linear_activation", "linear_add_scaled"].into_iter().enumerate()
-                {
+                let ops = ["linear", "linear_activation", "linear_add_scaled", "linear_residual"];
+                for (finish, op) in ops.into_iter().enumerate() {
                     assert_eq!(TABLE[cut][packed][finish].entry, format!("{op}_{side}_{operand}"));
                 }
             }

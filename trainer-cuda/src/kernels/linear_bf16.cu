@@ -89,6 +89,12 @@ linear_add_scaled_bf16_f32(const Act* a, const float* b, Act* y, const Act* x, c
 }
 
 extern "C" __global__ void __launch_bounds__(256)
+linear_residual_bf16_f32(const Act* a, const float* b, Act* y, const Act* x, Product p) {
+    __shared__ SlicePair stages[2];
+    tile<NT>(stages, a, b, p, whole(p), Residual{y, x});
+}
+
+extern "C" __global__ void __launch_bounds__(256)
 linear_bf16_packed(const Act* a, const u32* b, Act* y, Product p) {
     __shared__ SlicePair stages[2];
     tile<NT | NN>(stages, a, b, p, whole(p), Store{y, p.accumulate});
@@ -104,6 +110,12 @@ extern "C" __global__ void __launch_bounds__(256)
 linear_add_scaled_bf16_packed(const Act* a, const u32* b, Act* y, const Act* x, const float* scale, Product p) {
     __shared__ SlicePair stages[2];
     tile<NT>(stages, a, b, p, whole(p), AddScaled{y, x, scale});
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+linear_residual_bf16_packed(const Act* a, const u32* b, Act* y, const Act* x, Product p) {
+    __shared__ SlicePair stages[2];
+    tile<NT>(stages, a, b, p, whole(p), Residual{y, x});
 }
 
 extern "C" __global__ void __launch_bounds__(256)

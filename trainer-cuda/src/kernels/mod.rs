@@ -29,6 +29,7 @@ mod product_check;
 mod product_library;
 mod qk_norm_rope;
 mod residual_mix;
+mod residual_mix_norm;
 mod rms_norm;
 mod round_bf16;
 mod row;
@@ -83,6 +84,7 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::LinearActivation(op) => linear::activation(op, low),
         Op::LinearAdd(op) => linear::add(op, low),
         Op::LinearAddScaled(_) => linear::add_scaled(low),
+        Op::LinearResidual(_) => linear::residual(low),
         Op::Mean(_) => sums::mean(low),
         Op::MuonApply(op) => muon::apply(op, low),
         Op::NesterovMomentum(_) => muon::nesterov_momentum(low),
@@ -92,6 +94,9 @@ pub fn lower(op: &Op, low: &mut Lowering<'_>) {
         Op::QkNormRopeGrad(op) => qk_norm_rope::grad(op, low),
         Op::ResidualMix(_) => residual_mix::residual_mix(low),
         Op::ResidualMixGrad(_) => residual_mix::grad(low),
+        Op::ResidualMixNorm(op) => residual_mix_norm::residual_mix_norm(op, low),
+        Op::ResidualMixNormGrad(op) => residual_mix_norm::grad(op, low),
+        Op::ResidualMixNormGradAdd(op) => residual_mix_norm::grad_add(op, low),
         Op::RmsNorm(op) => rms_norm::rms_norm(op, low),
         Op::RmsNormGrad(op) => rms_norm::grad(op, low),
         Op::RmsNormGradAdd(op) => rms_norm::grad_add(op, low),
@@ -144,6 +149,7 @@ pub fn all() -> Vec<&'static Kernel> {
         product_library::KERNELS,
         qk_norm_rope::KERNELS,
         residual_mix::KERNELS,
+        residual_mix_norm::KERNELS,
         rms_norm::KERNELS,
         round_bf16::KERNELS,
         row::KERNELS,

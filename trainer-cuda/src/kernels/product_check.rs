@@ -1,7 +1,7 @@
 //! Launches that compare a library's product with our own on numbers made on the device.
 
 use super::linear::{Finish, Matrix, Product};
-use crate::gemm::Gemm;
+use crate::gemm::{Gemm, Onto};
 use crate::kernel::{ELEMENTS, Kernel, Param, Source};
 use crate::lower::{Binding, Launch};
 
@@ -25,10 +25,14 @@ pub(crate) fn largest_difference([x, y, parts]: [Binding; 3], n: usize) -> Launc
     Launch::new(&LARGEST_DIFFERENCE, vec![x, y, parts], vec![n.into()], DIFFERENCES)
 }
 
-/// `gemm` of plain operands by our own kernel on tensor cores.
-pub(crate) fn own_product(gemm: &Gemm, [a, b, y]: [Binding; 3]) -> Launch {
+/// `gemm` of plain operands by our own kernel on tensor cores; `onto` is read where it is added to another matrix.
+pub(crate) fn own_product(gemm: &Gemm, [a, b, onto, y]: [Binding; 4]) -> Launch {
     let [a, b, y] = [a, b, y].map(Matrix::plain);
-    let finish = if gemm.accumulate { Finish::Accumulate } else { Finish::Store };
+    let finish = match gemm.onto {
+        Onto::Nothing => Finish::Store,
+        Onto::Result => Finish::Accumulate,
+        Onto::Other => Finish::Residual(onto),
+    };
     let stack = (gemm.stack > 1).then_some(gemm.stack);
     Product { form: gemm.form, extents: gemm.extents, stack, a, b, y, finish }.on_tensor_cores()
 }

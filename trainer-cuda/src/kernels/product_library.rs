@@ -58,9 +58,10 @@ pub(super) fn launch(product: Product, low: &mut Lowering<'_>) {
         Some(_) => packed(low, &product, b_entries),
     };
     let y = product.y.binding;
-    low.launches.push(Launch::library(gemm, [a, b, y.clone()], product.y.offset));
+    let onto = if let Finish::Residual(stream) = &product.finish { stream } else { &y };
+    low.launches.push(Launch::library(gemm, [a, b, onto.clone(), y.clone()], product.y.offset));
     match product.finish {
-        Finish::Store | Finish::Accumulate => {}
+        Finish::Store | Finish::Accumulate | Finish::Residual(_) => {}
         Finish::Activation(slope) => low.launch_eights(&ACTIVATION, vec![y], entries, &[slope.into()]),
         Finish::AddScaled(stream, scale) => {
             let [_, cols, _] = product.extents;

@@ -2,31 +2,9 @@
 // scale·r·(dy - x·r²·mean(x·dy)), r = 1/√(mean x² + ε), or added to dx. One warp per row, which stays in registers up to 512
 // channels; of a longer one each span is read twice.
 
-#include "shared/eights.cuh"
-#include "shared/reduce.cuh"
+#include "shared/spans.cuh"
 
 const float EPSILON = 1.1920929e-7f;
-
-// Channels that a warp holds, sixteen a lane.
-const u32 SPAN = 512;
-
-struct Span {
-    Eight v[2];
-
-    __device__ float dot_with(const Span& other) const { return dot(v[0], other.v[0]) + dot(v[1], other.v[1]); }
-};
-
-// The span of x at `at`, zeros from `end` on.
-template <bool WHOLE> __device__ inline Span span_from(const Act* x, u32 at, u32 end) {
-    const u32 own = at + threadIdx.x % WARP * 8;
-    return {{eight_from<WHOLE>(x, own, end), eight_from<WHOLE>(x, own + SPAN / 2, end)}};
-}
-
-template <bool WHOLE> __device__ inline void store_span(Act* y, u32 at, u32 end, const Span& span) {
-    const u32 own = at + threadIdx.x % WARP * 8;
-    store_eight<WHOLE>(y, own, end, span.v[0]);
-    store_eight<WHOLE>(y, own + SPAN / 2, end, span.v[1]);
-}
 
 template <bool WHOLE> __device__ inline void normalize(const Act* x, Act* y, u32 row, u32 d, float scale) {
     const u32 first = row * d;

@@ -107,7 +107,12 @@ pub(super) fn run(args: &KernelArgs) -> Outcome {
     };
     let capabilities = adapter.as_ref().map(|adapter| adapter.capabilities());
     let (mut backend, mut rows) = (target.open()?, Vec::new());
-    for case in cases(args.sizes) {
+    // A window fills a CPU; a GPU wants a batch of them.
+    let windows = match (args.sizes, target.device) {
+        (Sizes::Full, Device::Cuda(_)) => 48,
+        _ => 1,
+    };
+    for case in cases(args.sizes, windows) {
         let plan = plan(&case, &target)?;
         rows.push(measure(backend.as_mut(), plan, &case, capabilities, peak, args.repeat)?);
     }
@@ -132,7 +137,7 @@ pub(super) fn run(args: &KernelArgs) -> Outcome {
 }
 
 /// Everything that is timed, the plain product first.
-fn cases(sizes: Sizes) -> Vec<Case> {
+fn cases(sizes: Sizes, windows: usize) -> Vec<Case> {
     let (squares, packed, seq): (&[usize], [usize; 3], usize) = match sizes {
         Sizes::Small => (&[128, 256, 512], [256, 512, 512], 256),
         Sizes::Full => (&[512, 1024, 2048, 4096], [2048, 1536, 512], 2048),
@@ -146,9 +151,10 @@ fn cases(sizes: Sizes) -> Vec<Case> {
     let widths = [DType::F32, DType::Q4, DType::Q5, DType::Q6, DType::Q8];
     cases.extend(widths.map(|dtype| product(packed, dtype)));
     let (heads, kv_heads, width) = (8, 4, 64);
-    let shape = format!("{seq} tokens, {heads}/{kv_heads} heads of {width}");
-    let (q, kv) = (TensorType::f32(&[seq, heads * width]), TensorType::f32(&[seq, kv_heads * width]));
-    let lse = TensorType::f32(&[seq, heads]);
+    let shape = format!("{windows} x {seq} tokens, {heads}/{kv_heads} heads of {width}");
+    let n = windows * seq;
+    let (q, kv) = (TensorType::f32(&[n, heads * width]), TensorType::f32(&[n, kv_heads * width]));
+    let lse = TensorType::f32(&[n, heads]);
     cases.push(Case {
         op: Attention { heads, kv_heads, seq }.into(),
         shape: shape.clone(),

@@ -207,7 +207,7 @@ fn cuda() -> (CudaRow, Vec<DeviceInfo>) {
 }
 
 fn compiled(arch: String) -> CompiledRow {
-    let units = golf_cuda::units();
+    let units = golf_cuda::units(&arch);
     let compiled = units.iter().filter(|(unit, _)| unit.is_made(&arch)).count();
     CompiledRow { arch, files: units.len(), compiled }
 }

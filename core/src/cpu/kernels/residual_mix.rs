@@ -4,11 +4,20 @@ use crate::cpu::launch::Launch;
 use crate::cpu::rows::{ColumnSums, ROWS};
 use crate::cpu::simd::{madd, vector};
 
+/// `m = mix.0⊙x + mix.1⊙x0` of one row.
+#[inline(always)]
+pub(super) fn mix_row(x: &[f32], x0: &[f32], mix: (&[f32], &[f32]), m: &mut [f32]) {
+    let channels = m.iter_mut().zip(x).zip(x0).zip(mix.0).zip(mix.1);
+    for ((((m, x), x0), of_x), of_x0) in channels {
+        *m = madd(*of_x, *x, of_x0 * x0);
+    }
+}
+
 /// `(x[n,d], x0[n,d], mix[2,d]) → mix[0]⊙x + mix[1]⊙x0`.
 pub(in crate::cpu) fn run(mut launch: Launch<'_>) {
     let [x, x0, mix] = launch.floats();
     let d = mix.len() / 2;
-    let (of_x, of_x0) = mix.split_at(d);
+    let mix = mix.split_at(d);
     let [m] = launch.results();
     launch.threads.each(m.chunks_mut(ROWS * d).collect(), |index, m| {
         let at = index * ROWS * d;
@@ -17,10 +26,7 @@ pub(in crate::cpu) fn run(mut launch: Launch<'_>) {
             #[inline(always)]
             || {
                 for ((x, x0), m) in rows {
-                    let channels = m.iter_mut().zip(x).zip(x0).zip(of_x).zip(of_x0);
-                    for ((((m, x), x0), of_x), of_x0) in channels {
-                        *m = madd(*of_x, *x, of_x0 * x0);
-                    }
+                    mix_row(x, x0, mix, m);
                 }
             },
         );

@@ -22,7 +22,7 @@ pub(super) fn row_grad(x: &[f32], dy: &[f32], factor: f32, r: f32, along: f32, d
 
 /// [`row_grad`] added to `sum`.
 #[inline(always)]
-fn add_row_grad(x: &[f32], dy: &[f32], factor: f32, r: f32, along: f32, sum: &mut [f32]) {
+pub(super) fn add_row_grad(x: &[f32], dy: &[f32], factor: f32, r: f32, along: f32, sum: &mut [f32]) {
     let (of_dy, of_x) = factors(x.len(), factor, r, along);
     for ((sum, x), dy) in sum.iter_mut().zip(x).zip(dy) {
         *sum += madd(of_dy, *dy, of_x * x);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "shared/activation.cuh"
+#include "shared/attention_weights.cuh"
 
 // Scalars of the kernels; the host passes them as so many words.
 struct TensorHeads {
@@ -34,9 +35,6 @@ template <u32 W> struct Cut {
 };
 
 const u32 TENSOR_THREADS = 128;
-const float LOG2_E = 1.44269504f;
-// A score of nothing: below every score.
-const float MASKED = -1e30f;
 
 // COUNT rows of two operands.
 template <u32 W, u32 COUNT> struct Stage {
@@ -49,19 +47,25 @@ struct Strand {
     u32 tile, window, head;
 };
 
-// Of this block, which takes tile `tile`; `heads` are query heads or key/value heads.
-__device__ inline Strand strand_of_block(const TensorHeads& p, u32 tile, u32 heads) {
-    const u32 rest = blockIdx.x % p.strands;
-    return {tile, rest / heads, rest % heads};
+// Strands whose tiles follow each other. Every tile of a strand reads the other side of the same head, half a megabyte for 2048
+// tokens: blocks that run at a time then read what fits a cache, where all strands at a time would not.
+const u32 NEIGHBOURS = 16;
+
+// Of this block; `heads` are query heads or key/value heads. Of neighbours, the tiles with the largest numbers come first, or
+// those with the smallest: the ones that take longest.
+__device__ inline Strand strand_of_block(const TensorHeads& p, u32 heads, bool largest_first) {
+    const u32 begin = blockIdx.x / (p.tiles * NEIGHBOURS) * NEIGHBOURS;
+    const u32 count = min(NEIGHBOURS, p.strands - begin);
+    const u32 at = blockIdx.x - begin * p.tiles;
+    const u32 tile = at / count;
+    const u32 strand = begin + at % count;
+    return {largest_first ? p.tiles - 1 - tile : tile, strand / heads, strand % heads};
 }
 
 // Row of token `t` of a window in x[n, heads].
 __device__ inline u32 row_of(const TensorHeads& p, u32 window, u32 t, u32 head, u32 heads) {
     return (window * p.seq + t) * heads + head;
 }
-
-__device__ inline u32 lane_group() { return threadIdx.x % 32 / 4; }
-__device__ inline u32 lane_member() { return threadIdx.x % 4; }
 
 // Where vector `c` of row `row` lies in a stage. Two rows of 32 channels share the banks of one of 64.
 template <u32 W> __device__ inline u32 place(u32 row, u32 c) {
@@ -70,11 +74,11 @@ template <u32 W> __device__ inline u32 place(u32 row, u32 c) {
 
 // Starts the copy of COUNT tokens from `t` on of one head of x[n, heads, W]; zeros beyond the window. Not
 // unrolled: addresses kept in registers between stages would make the gradient's kernels spill.
-template <u32 W, u32 COUNT>
+template <u32 W, u32 COUNT, u32 THREADS = TENSOR_THREADS>
 __device__ inline void fetch(uint4* tile, const uint4* x, const TensorHeads& p, u32 window, u32 t, u32 head, u32 heads) {
 #pragma unroll 1
-    for (u32 i = 0; i < COUNT * Cut<W>::VECTORS / TENSOR_THREADS; i++) {
-        const u32 at = i * TENSOR_THREADS + threadIdx.x;
+    for (u32 i = 0; i < COUNT * Cut<W>::VECTORS / THREADS; i++) {
+        const u32 at = i * THREADS + threadIdx.x;
         const u32 row = at / Cut<W>::VECTORS;
         const u32 c = at % Cut<W>::VECTORS;
         const bool exists = t + row < p.seq;
@@ -84,12 +88,12 @@ __device__ inline void fetch(uint4* tile, const uint4* x, const TensorHeads& p, 
 }
 
 // A warp's rows as left operands, in registers: the tokens from `t` on of one head of x[n, heads, W]; zeros beyond the window.
-template <u32 W> struct Rows {
-    u32 v[Cut<W>::MATRICES][Cut<W>::STEPS][4];
+template <u32 W, u32 M = Cut<W>::MATRICES> struct Rows {
+    u32 v[M][Cut<W>::STEPS][4];
 
     __device__ void load(const u32* x, const TensorHeads& p, u32 window, u32 t, u32 head, u32 heads) {
 #pragma unroll
-        for (u32 i = 0; i < 2 * Cut<W>::MATRICES; i++) {
+        for (u32 i = 0; i < 2 * M; i++) {
             const u32 own = t + 8 * i + lane_group();
             const bool exists = own < p.seq;
             const u32* from = x + (exists ? row_of(p, window, own, head, heads) * (W / 2) + lane_member() : 0);
@@ -169,14 +173,6 @@ __device__ inline void add_weighted(Sums<W, Cut<W>::VECTORS>& sums, const u32 (&
             multiply_add_two(sums.v[m][2 * step], sums.v[m][2 * step + 1], weights[m], b);
         }
     }
-}
-
-// Results of 16 columns as a left operand: what lies where is the same.
-__device__ inline void operand_of(u32 (&a)[4], const float (&left)[4], const float (&right)[4]) {
-    a[0] = bf16_pair(left[0], left[1]);
-    a[1] = bf16_pair(left[2], left[3]);
-    a[2] = bf16_pair(right[0], right[1]);
-    a[3] = bf16_pair(right[2], right[3]);
 }
 
 // Stores 16 rows of sums, times `factor[0]` the first eight and `factor[1]` the others, as tokens from `t` on of one head

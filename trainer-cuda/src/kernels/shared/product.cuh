@@ -86,6 +86,15 @@ template <class Y> struct AddScaled {
     __device__ void operator()(u32 at, u32 j, float product) const { y[at] = value(at, j, product); }
 };
 
+template <class Y> struct Residual {
+    Y* y;
+    const Y* x;
+
+    __device__ float value(u32 at, u32, float product) const { return x[at] + product; }
+    __device__ void operator()(u32 at, u32 j, float product) const { y[at] = value(at, j, product); }
+};
+
 template <class Y> Store(Y*, u32) -> Store<Y>;
 template <class Y> Activation(Y*, float) -> Activation<Y>;
 template <class Y> AddScaled(Y*, const Y*, const float*) -> AddScaled<Y>;
+template <class Y> Residual(Y*, const Y*) -> Residual<Y>;
