@@ -3,7 +3,12 @@
 #
 # find_nvrtc: 0 and GOLF_NVRTC set where it is there; 1 where it cannot be had.
 
-nvrtc_version=13.0.88
+# A driver runs code of its own CUDA's major version and of older ones: the newest that all drivers of one take.
+nvrtc_package() {
+    local driver
+    driver="$(nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\).*/\1/p' | head -n 1)"
+    if [ "${driver:-13}" -ge 13 ]; then echo nvidia-cuda-nvrtc==13.0.88; else echo nvidia-cuda-nvrtc-cu12==12.9.86; fi
+}
 
 find_nvrtc() {
     if [ -n "${GOLF_NVRTC:-}" ]; then return 0; fi
@@ -22,7 +27,7 @@ fetch_nvrtc() {
     command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || return 1
     local folder="${CARGO_TARGET_DIR:-$PWD/target}/nvrtc" work
     work="$(mktemp -d)"
-    python3 -m pip download --quiet --no-deps --dest "$work" "nvidia-cuda-nvrtc==$nvrtc_version" >&2 &&
+    python3 -m pip download --quiet --no-deps --dest "$work" "$(nvrtc_package)" >&2 &&
         mkdir -p "$folder" &&
         python3 -m zipfile -e "$work"/*.whl "$work/wheel" &&
         cp "$work"/wheel/nvidia/*/lib/libnvrtc.so.* "$work"/wheel/nvidia/*/lib/libnvrtc-builtins.so.* "$folder/" &&

@@ -24,6 +24,20 @@ fi
 command -v cc >/dev/null || { echo "error: no C compiler (\`cc\`), and no right to install one"; exit 1; }
 cargo --version
 
+# Two builds share nothing with the others, and are one crate on one core for most of their time: they are made beside lints,
+# documentation and the tests' build. The parts below that need them find them, or make them and say what is wrong.
+build_beside() {
+    # As tests/fuzz/run.sh does it.
+    (cd tests/fuzz && cargo +nightly fuzz build --fuzz-dir .) || true
+    bash www/scripts/build-wasm.sh --ahead || true
+}
+# In a process group of its own, which ends with this script.
+set -m
+build_beside >/dev/null 2>&1 &
+beside_job=$!
+set +m
+trap 'kill -- "-$beside_job" 2>/dev/null || true' EXIT
+
 say "format and lints"
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
@@ -62,6 +76,9 @@ fi
 "${GOLF_TORCH_PYTHON:-python3}" -c 'import torch' 2>/dev/null ||
     skip "no PyTorch (GOLF_TORCH_PYTHON names a Python that has it): no exported file was read by torch.load"
 export REQUIRE_BACKENDS="${REQUIRE_BACKENDS:-$required}"
+cargo test --workspace --no-run
+# Nothing is tested beside a build: some tests watch the clock.
+wait "$beside_job"
 cargo test --workspace --no-fail-fast
 
 say "parsers under a fuzzer"

@@ -1,16 +1,23 @@
 #!/usr/bin/env bash
 # One call on a machine with an NVIDIA GPU: correctness, goldens, determinism, speed, and a real training. Results go to
 # docs/bench with the device's name. A step that lacks something says so and is counted as skipped; a step that fails ends
-# the run with a summary of all.
+# the run with a summary of all. Where a call may not take long, --only runs the steps one by one: what they leave for each
+# other stays in the folder that --keep names.
 #
 #   trainer-cuda/device-check.sh [OPTIONS]
 #     --list              print the steps and end
 #     --only STEP,...     run these steps only
 #     --golden DIR        fixtures of the independent implementation (default: ../shared/golden)
-#     --peer FILE         PyTorch peer for the speed of a training step; --python NAME has torch (default: python3)
+#     --models NAME,...   presets that are timed (default: baseline,pr549,pr585)
+#     --peer FILE         PyTorch peer for the speed of a training step; --python NAME has torch (default: python3),
+#                         --peer-device NAME is what it calls the device (default: its own)
+#     --window N          tokens of a window (default: 2048); --rows N, windows of a chunk (default: 16); --step-rows N, windows
+#                         of a training step (default: 48); --micro-rows N, those that a GPU takes at once (default: all)
+#     --steps N           timed steps (default: 30); --chunks N, timed chunks of test-time training (default: 64)
 #     --text FILE         train on this text (documents between empty lines; may be .xz), --tokenizer FILE with this model,
-#                         and score --score FILE (repeatable); --preset NAME (default: pr549), --seconds N (default: 600)
-#     --keep DIR          where the trained model stays (default: runs/device-check)
+#                         and score --score FILE (repeatable) with windows that slide by --stride N (default: 64);
+#                         --preset NAME (default: pr549), --seconds N (default: 600), --set KEY=VALUE of its recipe (repeatable)
+#     --keep DIR          where tokens and the trained model stay (default: runs/device-check)
 #     --pack DIR          build programs, tests and kernels into DIR, for a machine without cargo, and end
 #
 # With GOLF_BIN_DIR=DIR, what --pack made there is used and nothing is built. GOLF_DEVICE is the device (default: cuda:0).
@@ -28,19 +35,32 @@ steps=(
     "bits|two runs, bit by bit"
     "resume|a resumed run ends in the bytes of one that never stopped"
     "sanitizer|compute-sanitizer on small cases"
-    "speed|scoring and test-time training, ops of a training step, single kernels"
-    "peer|training step against PyTorch, alternating"
-    "train|a timed training, raw and adapted scores"
+    "speed|scoring, generation and test-time training, ops of a training step, single kernels"
+    "peer|training steps, alternating with PyTorch: time, tokens per second, MFU, memory"
+    "ttt|chunks of test-time training, alternating with PyTorch"
+    "tokens|the text to train on, as tokens"
+    "train|a timed training, and its weights as they were before quantization"
+    "score|bits per byte of the texts: before quantization, after it, and adapted"
 )
 
 golden=../shared/golden
+models=baseline,pr549,pr585
 peer=
 python=python3
+peer_device=
+window=2048
+rows=16
+step_rows=48
+micro_rows=
+timed_steps=30
+chunks=64
 text=
 tokenizer=
 scored=()
+stride=64
 preset=pr549
 seconds=600
+settings=()
 keep=runs/device-check
 only=
 pack=
@@ -54,20 +74,31 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --list) list=1; shift; continue ;;
         -h | --help) usage; exit 0 ;;
-        --only | --golden | --peer | --python | --text | --tokenizer | --score | --preset | --seconds | --keep | --pack) ;;
+        --only | --golden | --models | --peer | --python | --peer-device | --window | --rows | --step-rows | --micro-rows | --steps | \
+            --chunks | --text | --tokenizer | --score | --stride | --preset | --seconds | --set | --keep | --pack) ;;
         *) die "unknown option \`$1\`; --help lists all" ;;
     esac
     [ $# -ge 2 ] || die "\`$1\` needs a value"
     case "$1" in
         --only) only="$2" ;;
         --golden) golden="$2" ;;
+        --models) models="$2" ;;
         --peer) peer="$2" ;;
         --python) python="$2" ;;
+        --peer-device) peer_device="$2" ;;
+        --window) window="$2" ;;
+        --rows) rows="$2" ;;
+        --step-rows) step_rows="$2" ;;
+        --micro-rows) micro_rows="$2" ;;
+        --steps) timed_steps="$2" ;;
+        --chunks) chunks="$2" ;;
         --text) text="$2" ;;
         --tokenizer) tokenizer="$2" ;;
         --score) scored+=("$2") ;;
+        --stride) stride="$2" ;;
         --preset) preset="$2" ;;
         --seconds) seconds="$2" ;;
+        --set) settings+=(--set "$2") ;;
         --keep) keep="$2" ;;
         --pack) pack="$2" ;;
     esac
@@ -102,6 +133,8 @@ found = [m["executable"] for m in map(json.loads, sys.stdin) if m.get("executabl
 print(found[-1])' "$test")"
         cp "$file" "$folder/tests/$test"
     done
+    # Names of functions are a third of what has to be copied.
+    if command -v strip >/dev/null; then strip "$folder"/golf* "$folder"/tests/*; fi
     if find_nvrtc; then
         "$folder/golf" kernels --arch sm_80 --arch sm_90 --out "$folder/kernels" | tail -1
     else
@@ -123,6 +156,13 @@ if [ -z "${GOLF_KERNELS:-}" ] && [ -n "${GOLF_BIN_DIR:-}" ] && [ -d "$GOLF_BIN_D
 fi
 nvrtc=1
 find_nvrtc || nvrtc=
+# A Python that has torch brought cuBLASLt and NCCL too, which may be nowhere else.
+of_python="$("$python" -c 'import glob, nvidia
+print(":".join(lib for path in nvidia.__path__ for lib in sorted(glob.glob(path + "/*/lib"))))' 2>/dev/null || true)"
+if [ -n "$of_python" ]; then export GOLF_NVRTC="${GOLF_NVRTC:+$GOLF_NVRTC:}$of_python"; fi
+for folder in ${of_python//:/ }; do
+    if compgen -G "$folder/libnvrtc.so*" >/dev/null; then nvrtc=1; fi
+done
 [ -n "$nvrtc" ] || [ -n "${GOLF_KERNELS:-}" ] || die "NVRTC was not found and could not be fetched, and no kernels were packed"
 if [ -z "${GOLF_BIN_DIR:-}" ]; then
     command -v cargo >/dev/null || die "no cargo here: set GOLF_BIN_DIR to what \`--pack\` made elsewhere"
@@ -159,6 +199,8 @@ rows = [row for row in json.load(sys.stdin)["devices"] if row["device"] == sys.a
 print(re.sub(r"[^a-z0-9]+", "-", rows[0]["name"].lower()).strip("-")) if rows else sys.exit(f"no device {sys.argv[1]}")
 ' "$device")"
     mkdir -p docs/bench
+    "$bin/golf" doctor --json | python3 -c 'import json, sys; sys.exit("problem" in json.load(sys.stdin)["cuda"]["cublaslt"])' ||
+        skip "no cuBLASLt: products in bf16 are formed by golf's own kernels, which are slower"
 }
 
 step_kernels() {
@@ -224,12 +266,12 @@ step_sanitizer() {
 
 step_speed() {
     local model precision phase
-    for model in baseline pr549; do
+    for model in ${models//,/ }; do
         for precision in f32 bf16; do
-            "$bin/golf" bench --model "$model" --rows 16 --device "$device" --precision "$precision" -o json \
-                >"$(result "$model-$precision")"
+            "$bin/golf" bench --model "$model" --rows "$rows" --window "$window" --device "$device" --precision "$precision" \
+                -o json >"$(result "$model-$precision")"
             for phase in gradient update; do
-                "$bin/golf" plan trace "$model" --phase "$phase" --rows 16 --window 2048 --device "$device" \
+                "$bin/golf" plan trace "$model" --phase "$phase" --rows "$rows" --window "$window" --device "$device" \
                     --precision "$precision" -o json >"$(result "$model-$precision-$phase-by-op")"
             done
         done
@@ -237,37 +279,91 @@ step_speed() {
     "$bin/golf" bench kernels --device "$device" -o json >"$(result kernels)"
 }
 
-step_peer() {
+# Times golf against the peer, or alone where there is none, and says in a line per model what came out.
+versus() {
+    local what="$1" file command
+    shift
+    file="$(result "$what")"
+    command=(python3 tests/bench/cuda_vs_torch.py --what "$what" --golf "$bin/golf" --presets "$models" --device "$device"
+        --seq "$window" "$@")
     if [ -z "$peer" ]; then
-        skip "no PyTorch peer (--peer)"
+        skip "no PyTorch peer for \`$what\` (--peer): golf alone"
     elif ! "$python" -c 'import torch' 2>/dev/null; then
-        skip "\`$python\` has no torch (--python)"
+        skip "\`$python\` has no torch (--python): golf alone in \`$what\`"
     else
-        python3 tests/bench/cuda_vs_torch.py --golf "$bin/golf-train" --peer "$peer" --python "$python" --device "$device" \
-            >"$(result torch)"
+        command+=(--peer "$peer" --python "$python" ${peer_device:+--peer-device "$peer_device"})
     fi
+    "${command[@]}" >"$file"
+    python3 - "$file" <<'PYTHON'
+import json, sys
+for row in json.load(open(sys.argv[1]))["results"]:
+    for who in ("golf", "peer"):
+        if who in row:
+            ms, rate, mfu, memory = (row[who][key] for key in ("ms", "tokens_per_s", "mfu", "memory_mib"))
+            print(f"{row['preset']} {who}: {ms} ms, {rate} tokens/s, MFU {mfu}, {memory} MiB")
+    if "peer" in row:
+        print(f"{row['preset']}: {row['time_ratio_golf_to_peer']} of the peer's time")
+PYTHON
 }
 
-step_train() {
-    local file stem ttt
+step_peer() { versus step --rows "$step_rows" --steps "$timed_steps" ${micro_rows:+--micro-batch-rows "$micro_rows"}; }
+
+step_ttt() { versus ttt --rows "$rows" --steps "$chunks"; }
+
+step_tokens() {
     if [ -z "$text" ] || [ -z "$tokenizer" ]; then
         skip "no text to train on (--text and --tokenizer)"
         return
     fi
+    if compgen -G "$keep/tokens/*_manifest.json" >/dev/null; then
+        printf 'the tokens in `%s` are used as they are\n' "$keep"
+        return
+    fi
+    mkdir -p "$keep"
     case "$text" in
         *.xz) python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$text" >"$work/text.txt" ;;
         *) cp "$text" "$work/text.txt" ;;
     esac
-    "$bin/golf" data tokenize "$work/text.txt" --tokenizer "$tokenizer" --out "$work/text"
-    "$bin/golf-train" --preset "$preset" --data "$work/text" --tokenizer "$tokenizer" --device "$device" --precision bf16 \
-        --max-wallclock-seconds "$seconds" --out "$keep"
+    "$bin/golf" data tokenize "$work/text.txt" --tokenizer "$tokenizer" --out "$keep/tokens"
+    rm "$work/text.txt"
+}
+
+step_train() {
+    local last
+    if [ ! -d "$keep/tokens" ]; then
+        skip "no tokens in \`$keep\` to train on (the step tokens)"
+        return
+    fi
+    "$bin/golf-train" --preset "$preset" --data "$keep/tokens" --tokenizer "$tokenizer" --device "$device" --precision bf16 \
+        --max-wallclock-seconds "$seconds" --out "$keep/model" "${settings[@]}"
+    # The same weights in an artifact of floats.
+    last="$(find "$keep/model" -name 'checkpoint-*.safetensors' | sort | tail -n 1)"
+    "$bin/golf" quantize "$last" --out "$keep/raw.bin" --tensor '.*=fp32' --calib none --target-bytes 1GB \
+        --tokenizer "$keep/model/artifact.bin"
+}
+
+step_score() {
+    local file stem
+    if [ ! -f "$keep/model/artifact.bin" ] || [ "${#scored[@]}" = 0 ]; then
+        skip "no trained model in \`$keep\`, or no text to score (--score)"
+        return
+    fi
     for file in "${scored[@]}"; do
         stem="$(basename "${file%.*}")"
-        for ttt in off score-first; do
-            "$bin/golf-eval" "$keep/artifact.bin" --text "$file" --stride 64 --ttt "$ttt" --batch-tokens 65536 \
-                --device "$device" --precision bf16 --json >"$(result "$stem-$ttt")"
-        done
+        score "$file" "$stem-raw" "$keep/raw.bin" --ttt off
+        score "$file" "$stem-off" "$keep/model/artifact.bin" --ttt off
+        score "$file" "$stem-score-first" "$keep/model/artifact.bin" --ttt score-first
     done
+}
+
+# Scores text $1 into result $2 with model $3.
+score() {
+    local text="$1" file model="$3"
+    file="$(result "$2")"
+    shift 3
+    "$bin/golf-eval" "$model" --text "$text" --stride "$stride" --batch-tokens 65536 --device "$device" --precision bf16 \
+        --json "$@" >"$file"
+    python3 -c 'import json, sys; print(sys.argv[1], json.load(open(sys.argv[1]))["val_bpb"], "bits per byte")' "$file"
 }
 
 failed=

@@ -135,6 +135,22 @@ fn doctor_lists_the_device_and_its_libraries() {
 }
 
 #[test]
+fn a_driver_that_is_older_than_the_compiler_is_told_what_it_needs() {
+    let Some(device) = device() else { return };
+    let older = |arguments: &[&str]| {
+        let mut command = on_device(device, env!("CARGO_BIN_EXE_golf"), arguments);
+        command.env("GOLF_SOFTWARE_CUDA_VERSION", "12040").output().unwrap()
+    };
+    let report: Value = serde_json::from_slice(&older(&["doctor", "--json"]).stdout).unwrap();
+    let said =
+        stderr(&older(&["bench", "--model", "nano", "--window", "8", "--tests", "pp", "--device", "cuda"]));
+    for told in [report["hints"].to_string(), said] {
+        let cause = "NVRTC 13.0 makes code for drivers of CUDA 13 and newer, and this one is of 12.4";
+        assert!(told.contains(cause) && told.contains("`nvidia-cuda-nvrtc-cu12`"), "{told}");
+    }
+}
+
+#[test]
 fn fixtures_of_the_independent_implementation_are_met() {
     let Some(device) = device() else { return };
     let goldens = root().join("tests/goldens").display().to_string();
@@ -175,6 +191,20 @@ fn without_the_library_our_own_kernels_form_the_products_and_it_is_said_once() {
     let said = stderr(&succeeded(&mut command));
     assert_eq!(said.matches("cuBLASLt (`libcublasLt`) is not used").count(), 1, "{said}");
     assert_eq!(counts(&said)[1], 0, "{said}");
+}
+
+#[test]
+fn products_that_the_library_refuses_when_it_forms_them_are_our_own_kernels() {
+    let Some(device) = device() else { return };
+    let training = Training::new(device);
+    let run = |out: &str, products: &str| {
+        let mut command = training.command(out, &["--precision", "bf16", "--iterations", "1"]);
+        stderr(&succeeded(command.env("GOLF_SOFTWARE_CUDA_PRODUCTS", products)))
+    };
+    run("without", "no");
+    let said = run("refused", "refused");
+    assert!(said.contains("cuBLASLt does not take the product"), "{said}");
+    assert_eq!(training.artifact("refused"), training.artifact("without"));
 }
 
 #[test]
@@ -261,12 +291,19 @@ fn two_ranks_on_two_devices_sum_through_the_hosts_and_give_the_bytes_of_one() {
     fs::write(training.site.path("data/t_train_000000.bin"), shard(&tokens(1, 3000))).unwrap();
     let more = ["--set", "train_batch_tokens=128", "--set", "micro_batch_rows=1"];
     let (expected, _) = training.finish("one", &more);
-    let mut command = training.command("two", &[&more[..], &["--gpus", "2"]].concat());
-    command.env("GOLF_SOFTWARE_CUDA_DEVICES", "2").env("GOLF_SOFTWARE_CUDA_COLLECTIVES", "no");
-    let said = stderr(&succeeded(&mut command));
-    assert_eq!(said.matches("warning: gradients are summed through the hosts").count(), 1, "{said}");
-    assert_eq!(said.matches(" graphs\n").count(), 2, "both ranks work: {said}");
-    assert_eq!(training.artifact("two"), expected);
+    let through_the_hosts = |out: &str, ranks: &[&str], collectives: &str, reason: &str| {
+        let mut command = training.command(out, &[&more[..], ranks].concat());
+        command.env("GOLF_SOFTWARE_CUDA_DEVICES", "2").env("GOLF_SOFTWARE_CUDA_COLLECTIVES", collectives);
+        let said = stderr(&succeeded(&mut command));
+        let warning = "warning: gradients are summed through the hosts";
+        assert_eq!(said.matches(warning).count(), 1, "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(said.matches(" graphs\n").count(), 2, "both ranks work: {said}");
+        assert_eq!(training.artifact(out), expected);
+    };
+    through_the_hosts("two", &["--gpus", "2"], "no", "libnccl.so.2");
+    // NCCL does not connect a device with itself.
+    through_the_hosts("shared", &["--ranks", "2", "--device", "cuda:1"], "yes", "ncclCommInitRank");
 }
 
 #[test]

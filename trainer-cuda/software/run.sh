@@ -5,7 +5,8 @@
 #
 # The device is what these say: GOLF_SOFTWARE_CUDA_DEVICES (1), GOLF_SOFTWARE_CUDA_MEMORY (bytes, 8 GiB),
 # GOLF_SOFTWARE_CUDA_ORDER (`backwards` runs threads and blocks last to first), GOLF_SOFTWARE_CUDA_PRODUCTS and
-# GOLF_SOFTWARE_CUDA_COLLECTIVES (`no` leaves the library out), GOLF_SOFTWARE_CUDA_COUNTS (`yes` says at the end what was done),
+# GOLF_SOFTWARE_CUDA_COLLECTIVES (`no` leaves the library out; `refused`, of products, refuses each when it is to be formed),
+# GOLF_SOFTWARE_CUDA_VERSION (the CUDA that the driver is of, 13000), GOLF_SOFTWARE_CUDA_COUNTS (`yes` says at the end what was done),
 # GOLF_SOFTWARE_CUDA_FAIL_AT (the kernel of this number fails, and the device is lost). Compiled kernels are kept beside the libraries, unless
 # GOLF_SOFTWARE_CUDA_CACHE names another folder: no GPU's are among them.
 set -euo pipefail
@@ -19,5 +20,5 @@ export GOLF_NVRTC="$out/toolkit"
 [ "${GOLF_SOFTWARE_CUDA_PRODUCTS:-}" = no ] || GOLF_NVRTC="$GOLF_NVRTC:$out/products"
 [ "${GOLF_SOFTWARE_CUDA_COLLECTIVES:-}" = no ] || GOLF_NVRTC="$GOLF_NVRTC:$out/collectives"
 export XDG_CACHE_HOME="${GOLF_SOFTWARE_CUDA_CACHE:-$out/cache}"
-unset CUDA_PATH GOLF_KERNELS
+unset CUDA_PATH CUDA_HOME VIRTUAL_ENV CONDA_PREFIX GOLF_KERNELS
 exec "$@"

@@ -5,17 +5,22 @@
 
 #![allow(unsafe_code)]
 
+mod functions;
+
 use crate::footprint::WORKSPACE;
 use crate::gemm::{Columns, Gemm, Onto, Stored};
-use crate::library::{preload, searched};
 use crate::products::ProductError;
-use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
+use functions::{Failure, Functions, NONE_FOUND, check};
 use std::ffi::c_void;
+use std::ptr;
 use std::rc::Rc;
 
-/// The loaded library and its handle.
-pub(crate) struct CublasLt {
+/// The loaded library and its handle. What is prepared keeps it.
+pub(crate) struct CublasLt(Rc<Open>);
+
+struct Open {
+    functions: Functions,
     handle: sys::cublasLtHandle_t,
 }
 
@@ -31,7 +36,7 @@ impl Product {
 }
 
 struct Prepared {
-    product: sys::cublasLtMatmulDesc_t,
+    product: Description,
     left: Layout,
     right: Layout,
     result: Layout,
@@ -42,8 +47,17 @@ struct Prepared {
     result_bytes: usize,
 }
 
+/// What a product is, apart from its matrices.
+struct Description {
+    raw: sys::cublasLtMatmulDesc_t,
+    library: Rc<Open>,
+}
+
 /// Layout of a matrix.
-struct Layout(sys::cublasLtMatrixLayout_t);
+struct Layout {
+    raw: sys::cublasLtMatrixLayout_t,
+    library: Rc<Open>,
+}
 
 /// Device addresses of a product's first operand, second operand, of what it is added to and of its result in column-major words,
 /// and of the workspace.
@@ -57,9 +71,9 @@ pub(crate) struct Addresses {
 
 /// Version of the library, or why it is not used.
 pub fn version() -> Result<(i32, i32), ProductError> {
-    load()?;
-    // SAFETY: the library is present; the function takes nothing.
-    let version = unsafe { sys::cublasLtGetVersion() } as i32;
+    let functions = Functions::load()?;
+    // SAFETY: the function takes nothing.
+    let version = unsafe { (functions.version)() } as i32;
     // 130001 is 13.0.1; before version 12 there was a digit less.
     Ok(if version >= 100_000 {
         (version / 10_000, version / 100 % 100)
@@ -68,75 +82,47 @@ pub fn version() -> Result<(i32, i32), ProductError> {
     })
 }
 
-fn load() -> Result<(), ProductError> {
-    preload("libcublasLt.so").map_err(|unloadable| ProductError::Missing {
-        reason: format!("`{}` cannot be loaded: {}", unloadable.path.display(), unloadable.reason),
-    })?;
-    // SAFETY: loading looks for a library and runs its initializers; NVIDIA's have no preconditions.
-    if unsafe { sys::is_culib_present() } {
-        Ok(())
-    } else {
-        Err(ProductError::Missing { reason: format!("it was not found in {}", searched()) })
-    }
-}
-
 impl CublasLt {
     /// Loads the library for the context that is bound to this thread.
     pub fn load() -> Result<Self, ProductError> {
-        load()?;
-        let handle = result::create_handle();
-        let handle = handle.map_err(|error| ProductError::Missing { reason: error.to_string() })?;
-        Ok(Self { handle })
+        let functions = Functions::load()?;
+        let mut handle = ptr::null_mut();
+        // SAFETY: the pointer is to a live handle.
+        let created = check(unsafe { (functions.create)(&mut handle) });
+        created.map_err(|failure| ProductError::Missing { reason: failure.to_string() })?;
+        Ok(Self(Rc::new(Open { functions, handle })))
     }
 
     /// Descriptors and the algorithm of `gemm`.
     pub fn prepare(&self, gemm: &Gemm) -> Result<Product, ProductError> {
-        let refused = |error: CublasError| ProductError::Refused { gemm: *gemm, reason: error.to_string() };
+        let refused = |failure: Failure| ProductError::Refused { gemm: *gemm, reason: failure.to_string() };
         self.prepared(gemm).map(|prepared| Product(Rc::new(prepared))).map_err(refused)
     }
 
-    fn prepared(&self, gemm: &Gemm) -> Result<Prepared, CublasError> {
+    fn prepared(&self, gemm: &Gemm) -> Result<Prepared, Failure> {
+        use sys::cublasLtMatmulDescAttributes_t as Attribute;
         use sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F};
-        let Columns { left, right, result: d } = gemm.columns();
-        let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
+        let Columns { left, right, result } = gemm.columns();
+        let layout = |stored, entry| Layout::new(&self.0, stored, entry, gemm.stack);
         let mut prepared = Prepared {
-            product: result::create_matmul_desc(compute, CUDA_R_32F)?,
-            left: Layout(std::ptr::null_mut()),
-            right: Layout(std::ptr::null_mut()),
-            result: Layout(std::ptr::null_mut()),
+            product: Description::new(&self.0)?,
+            left: layout(left, CUDA_R_16BF)?,
+            right: layout(right, CUDA_R_16BF)?,
+            result: layout(result, if gemm.half { CUDA_R_16BF } else { CUDA_R_32F })?,
             algorithm: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
             beta: f32::from(u8::from(gemm.onto != Onto::Nothing)),
             result_bytes: gemm.result_bytes(),
         };
-        prepared.left = Layout::new(left, CUDA_R_16BF, gemm.stack)?;
-        prepared.right = Layout::new(right, CUDA_R_16BF, gemm.stack)?;
-        let entry = if gemm.half { CUDA_R_16BF } else { CUDA_R_32F };
-        prepared.result = Layout::new(d, entry, gemm.stack)?;
-        use sys::cublasLtMatmulDescAttributes_t as Attribute;
-        let transposed = [
-            (Attribute::CUBLASLT_MATMUL_DESC_TRANSA, left.transposed),
-            (Attribute::CUBLASLT_MATMUL_DESC_TRANSB, right.transposed),
-        ];
-        for (attribute, transposed) in transposed {
-            let operation = i32::from(transposed);
-            // SAFETY: the descriptor is live; the attribute is a 32-bit enumeration of which 0 is `N` and 1 is `T`.
-            unsafe {
-                result::set_matmul_desc_attribute(
-                    prepared.product,
-                    attribute,
-                    pointer(&operation),
-                    size_of::<i32>(),
-                )
-            }?;
-        }
+        prepared.product.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, left.transposed)?;
+        prepared.product.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, right.transposed)?;
         prepared.algorithm = self.algorithm(&prepared, gemm)?;
         Ok(prepared)
     }
 
     /// The library's first choice under our conditions.
-    fn algorithm(&self, prepared: &Prepared, gemm: &Gemm) -> Result<sys::cublasLtMatmulAlgo_t, CublasError> {
+    fn algorithm(&self, prepared: &Prepared, gemm: &Gemm) -> Result<sys::cublasLtMatmulAlgo_t, Failure> {
         use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
-        let preference = Preference(result::create_matmul_pref()?);
+        let preference = Preference::new(&self.0)?;
         let workspace = WORKSPACE as u64;
         let schemes = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE as u32;
         // The library's first operand is our right one.
@@ -151,19 +137,32 @@ impl CublasLt {
             (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, result),
         ];
         words.into_iter().try_for_each(|(attribute, word)| preference.set(attribute, &word))?;
-        // SAFETY: handle and descriptors are live.
-        let found = unsafe {
-            result::get_matmul_algo_heuristic(
-                self.handle,
-                prepared.product,
-                prepared.left.0,
-                prepared.right.0,
-                prepared.result.0,
-                prepared.result.0,
-                preference.0,
+        let mut found = sys::cublasLtMatmulHeuristicResult_t {
+            algo: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
+            workspaceSize: 0,
+            state: NONE_FOUND.status(),
+            wavesCount: 0.0,
+            reserved: [0; 4],
+        };
+        let mut count = 0;
+        // SAFETY: handle and descriptors are live, and there is room for one result.
+        check(unsafe {
+            (self.0.functions.find)(
+                self.0.handle,
+                prepared.product.raw,
+                prepared.left.raw,
+                prepared.right.raw,
+                prepared.result.raw,
+                prepared.result.raw,
+                preference.raw,
+                1,
+                &mut found,
+                &mut count,
             )
-        }?;
-        Ok(found.algo)
+        })?;
+        // Where there is no result, its state is still what it was set to.
+        check(found.state)?;
+        if count == 1 { Ok(found.algo) } else { Err(NONE_FOUND) }
     }
 
     /// Queues `product` on `stream`.
@@ -177,45 +176,85 @@ impl CublasLt {
         Product(product): &Product,
         at: &Addresses,
         stream: cudarc::driver::sys::CUstream,
-    ) -> Result<(), CublasError> {
+    ) -> Result<(), Failure> {
         let alpha = 1.0f32;
         // SAFETY: as above; alpha and beta are read before the call returns.
-        unsafe {
-            result::matmul(
-                self.handle,
-                product.product,
+        check(unsafe {
+            (self.0.functions.multiply)(
+                self.0.handle,
+                product.product.raw,
                 pointer(&alpha),
-                pointer(&product.beta),
                 at.left as *const c_void,
-                product.left.0,
+                product.left.raw,
                 at.right as *const c_void,
-                product.right.0,
+                product.right.raw,
+                pointer(&product.beta),
                 at.onto as *const c_void,
-                product.result.0,
+                product.result.raw,
                 at.result as *mut c_void,
-                product.result.0,
+                product.result.raw,
                 &product.algorithm,
                 at.workspace as *mut c_void,
                 WORKSPACE,
                 stream.cast(),
             )
-        }
+        })
     }
 }
 
-impl Drop for CublasLt {
+impl Drop for Open {
     fn drop(&mut self) {
         // SAFETY: the handle is live, and this is its last use. There is nobody to tell of a failure.
-        let _ = unsafe { result::destroy_handle(self.handle) };
+        let _ = unsafe { (self.functions.destroy)(self.handle) };
+    }
+}
+
+impl Description {
+    /// Of sums and scales in f32.
+    fn new(library: &Rc<Open>) -> Result<Self, Failure> {
+        let (compute, scale) =
+            (sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cudaDataType_t::CUDA_R_32F);
+        let mut raw = ptr::null_mut();
+        // SAFETY: the pointer is to a live descriptor.
+        check(unsafe { (library.functions.product_create)(&mut raw, compute, scale) })?;
+        Ok(Self { raw, library: Rc::clone(library) })
+    }
+
+    /// Says of an operand whether it is transposed.
+    fn set(&self, attribute: sys::cublasLtMatmulDescAttributes_t, transposed: bool) -> Result<(), Failure> {
+        // A 32-bit enumeration of which 0 is `N` and 1 is `T`.
+        let operation = i32::from(transposed);
+        let bytes = size_of::<i32>();
+        // SAFETY: the descriptor is live, and the library copies the value.
+        check(unsafe {
+            (self.library.functions.product_set)(self.raw, attribute, pointer(&operation), bytes)
+        })
+    }
+}
+
+impl Drop for Description {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is live, and this is its last use.
+        let _ = unsafe { (self.library.functions.product_destroy)(self.raw) };
     }
 }
 
 impl Layout {
     /// Of `stack` matrices, one after the other.
-    fn new(stored: Stored, entry: sys::cudaDataType, stack: usize) -> Result<Self, CublasError> {
+    fn new(
+        library: &Rc<Open>,
+        stored: Stored,
+        entry: sys::cudaDataType,
+        stack: usize,
+    ) -> Result<Self, Failure> {
         use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
         let Stored { rows, cols, .. } = stored;
-        let layout = Self(result::create_matrix_layout(entry, rows as u64, cols as u64, rows as i64)?);
+        let mut raw = ptr::null_mut();
+        // SAFETY: the pointer is to a live layout.
+        check(unsafe {
+            (library.functions.layout_create)(&mut raw, entry, rows as u64, cols as u64, rows as i64)
+        })?;
+        let layout = Self { raw, library: Rc::clone(library) };
         if stack > 1 {
             // The widths of the two attributes are the library's: 32 and 64 bits.
             layout.set(Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &(stack as i32))?;
@@ -225,49 +264,48 @@ impl Layout {
         Ok(layout)
     }
 
-    fn set<T>(&self, attribute: sys::cublasLtMatrixLayoutAttribute_t, value: &T) -> Result<(), CublasError> {
+    fn set<T>(&self, attribute: sys::cublasLtMatrixLayoutAttribute_t, value: &T) -> Result<(), Failure> {
+        let set = self.library.functions.layout_set;
         // SAFETY: the layout is live, and the library copies the value.
-        unsafe { result::set_matrix_layout_attribute(self.0, attribute, pointer(value), size_of::<T>()) }
+        check(unsafe { set(self.raw, attribute, pointer(value), size_of::<T>()) })
     }
 }
 
 impl Drop for Layout {
     fn drop(&mut self) {
-        if !self.0.is_null() {
-            // SAFETY: the layout is live, and this is its last use.
-            let _ = unsafe { result::destroy_matrix_layout(self.0) };
-        }
-    }
-}
-
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        // SAFETY: the descriptor is live, and this is its last use.
-        let _ = unsafe { result::destroy_matmul_desc(self.product) };
+        // SAFETY: the layout is live, and this is its last use.
+        let _ = unsafe { (self.library.functions.layout_destroy)(self.raw) };
     }
 }
 
 /// Conditions on an algorithm.
-struct Preference(sys::cublasLtMatmulPreference_t);
+struct Preference<'a> {
+    raw: sys::cublasLtMatmulPreference_t,
+    functions: &'a Functions,
+}
 
-impl Preference {
-    fn set<T>(
-        &self,
-        attribute: sys::cublasLtMatmulPreferenceAttributes_t,
-        value: &T,
-    ) -> Result<(), CublasError> {
+impl<'a> Preference<'a> {
+    fn new(library: &'a Open) -> Result<Self, Failure> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the pointer is to a live preference.
+        check(unsafe { (library.functions.preference_create)(&mut raw) })?;
+        Ok(Self { raw, functions: &library.functions })
+    }
+
+    fn set<T>(&self, attribute: sys::cublasLtMatmulPreferenceAttributes_t, value: &T) -> Result<(), Failure> {
+        let set = self.functions.preference_set;
         // SAFETY: the preference is live, and the library copies the value.
-        unsafe { result::set_matmul_pref_attribute(self.0, attribute, pointer(value), size_of::<T>()) }
+        check(unsafe { set(self.raw, attribute, pointer(value), size_of::<T>()) })
     }
 }
 
-impl Drop for Preference {
+impl Drop for Preference<'_> {
     fn drop(&mut self) {
         // SAFETY: the preference is live, and this is its last use.
-        let _ = unsafe { result::destroy_matmul_pref(self.0) };
+        let _ = unsafe { (self.functions.preference_destroy)(self.raw) };
     }
 }
 
 fn pointer<T>(value: &T) -> *const c_void {
-    std::ptr::from_ref(value).cast()
+    ptr::from_ref(value).cast()
 }

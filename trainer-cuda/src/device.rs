@@ -5,12 +5,14 @@
 use crate::cache;
 use crate::code::{CodeError, Unit};
 use crate::cublaslt::{Addresses, CublasLt, Product};
-use crate::devices::{DeviceError, DeviceInfo, closed, context, info, milliseconds, reason, start};
+use crate::devices::{
+    DeviceError, DeviceInfo, closed, context, driver_version, info, milliseconds, reason, start,
+};
 use crate::driver::Driver;
 use crate::footprint::WORKSPACE;
 use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param, Storage};
-use crate::nvrtc::Nvrtc;
+use crate::nvrtc::{Nvrtc, too_new};
 use crate::products::ProductError;
 use crate::rows::{self, Row};
 use crate::staging::{LONGEST, Staging};
@@ -157,6 +159,20 @@ impl Device {
         BackendError::Driver { backend: self.name(), message }
     }
 
+    /// The error for code that was just compiled and that the driver does not take: of a newer CUDA than the driver's it
+    /// takes none.
+    fn refused(&self, kernel: &Kernel, error: DriverError) -> BackendError {
+        let versions = driver_version().ok().zip(self.nvrtc.map(|nvrtc| nvrtc.version));
+        match versions.and_then(|(driver, nvrtc)| too_new(nvrtc, driver)).filter(|_| is_about_code(error)) {
+            Some(cause) => BackendError::Kernel {
+                backend: self.name(),
+                kernel: kernel.entry.to_owned(),
+                message: format!("{}: {cause}", reason(&error)),
+            },
+            None => self.failed(error),
+        }
+    }
+
     pub(crate) fn bind(&self) -> Result<(), BackendError> {
         self.context.bind_to_thread().map_err(|error| self.failed(error))
     }
@@ -218,20 +234,24 @@ impl Device {
         }
         let unit = Unit { source: kernel.source, storage };
         let made = unit.load(&self.info.arch());
-        let known = made.map(|code| self.context.load_module(Ptx::from_binary(code)));
+        let known = made.map(|code| self.context.load_module(Ptx::from_binary(code))).transpose();
         let module = match known {
-            Some(Err(error)) if !is_about_code(error) => return Err(self.failed(error)),
-            Some(Ok(module)) => module,
+            Err(error) if !is_about_code(error) => return Err(self.failed(error)),
+            Ok(Some(module)) => module,
             // Code that the driver does not take is another driver's.
-            Some(Err(_)) | None => {
+            made => {
                 let (backend, entry) = (self.name(), kernel.entry.to_owned());
                 let code = self.compile(unit);
-                let code = code.map_err(|e| BackendError::Kernel {
-                    backend,
-                    kernel: entry,
-                    message: e.to_string(),
+                let code = code.map_err(|error| {
+                    let refused = made
+                        .err()
+                        .map(|e| format!("\nthe driver does not take what is there: {}", reason(&e)));
+                    let message = format!("{error}{}", refused.unwrap_or_default());
+                    BackendError::Kernel { backend, kernel: entry, message }
                 })?;
-                self.context.load_module(Ptx::from_binary(code)).map_err(|error| self.failed(error))?
+                self.context
+                    .load_module(Ptx::from_binary(code))
+                    .map_err(|error| self.refused(kernel, error))?
             }
         };
         self.modules.insert((kernel.source.file, storage), Arc::clone(&module));
@@ -283,9 +303,11 @@ impl Driver for Device {
         let done = if 4 * words.len() <= LONGEST {
             self.staging.upload(words, to.0.pointer, &self.stream)
         } else {
-            // SAFETY: callers write no more words than the buffer has. The host's memory is pageable, so the driver has
-            // copied it when the call returns.
-            unsafe { result::memcpy_htod_async(to.0.pointer, words, self.stream.cu_stream()) }
+            // SAFETY: callers write no more words than the buffer has; `words` lives until the stream was waited for. Of memory
+            // that is not pinned nothing says when the driver reads it.
+            let queued = unsafe { result::memcpy_htod_async(to.0.pointer, words, self.stream.cu_stream()) };
+            let waited = self.stream.synchronize();
+            queued.and(waited)
         };
         done.map_err(|error| self.failed(error))
     }

@@ -59,11 +59,18 @@ impl DeviceInfo {
 /// Version of the driver and its GPUs in the driver's order.
 pub fn devices() -> Result<((i32, i32), Vec<DeviceInfo>), DeviceError> {
     let count = start()?;
-    let mut version = 0;
-    // SAFETY: the driver has started, and the pointer is to a live integer.
-    unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(|error| refused(&error))?;
+    let version = driver_version().map_err(|error| refused(&error))?;
     let infos = (0..count).map(|index| info(index).map_err(|error| closed(index, &error)));
-    Ok(((version / 1000, version % 1000 / 10), infos.collect::<Result<_, DeviceError>>()?))
+    Ok((version, infos.collect::<Result<_, DeviceError>>()?))
+}
+
+/// The newest CUDA that the driver knows; it must be there.
+pub(crate) fn driver_version() -> Result<(i32, i32), DriverError> {
+    let mut version = 0;
+    // SAFETY: the pointer is to a live integer.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
+    // 12040 is 12.4.
+    Ok((version / 1000, version % 1000 / 10))
 }
 
 /// Starts the driver and counts the devices. Every other call into it panics where there is no library.
@@ -86,7 +93,12 @@ pub(crate) fn closed(index: usize, error: &DriverError) -> DeviceError {
 }
 
 pub(crate) fn context(index: usize) -> Result<Arc<CudaContext>, DeviceError> {
-    CudaContext::new(index).map_err(|error| closed(index, &error))
+    let context = CudaContext::new(index).map_err(|error| closed(index, &error))?;
+    // With events for its own buffers the context would be waited for when a stream is made, and all contexts of a device are one:
+    // where another thread records a plan on it, that wait is refused and spoils the recording.
+    // SAFETY: the bindings' buffers, which need those events, are not used.
+    unsafe { context.disable_event_tracking() };
+    Ok(context)
 }
 
 /// Asked of the driver without opening the device: a context takes memory, and a busy device may have none.

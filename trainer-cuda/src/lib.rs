@@ -11,7 +11,7 @@
 //! | `hopper` | whether Hopper's own products are used: once compared with those of any tensor cores |
 //! | `products` | who forms which product: a library, once compared with our own kernel, or that |
 //! | `driver` | what a device is: memory, kernels, launches in order |
-//! | `devices`, `device`, `cublaslt`, `nvrtc`, `library`, `staging` | the driver of a real GPU, its product library and its compiler, all found at run time |
+//! | `devices`, `device`, `cublaslt/`, `nvrtc`, `library`, `staging` | the driver of a real GPU, its product library and its compiler, all found at run time |
 //! | `code`, `cache`, `ahead` | what the compiler made: its files and their names, where they lie, all of them made ahead |
 //! | `ranks`, `nccl` | states summed between devices, and NVIDIA's library that does it |
 //! | `emulate` | a driver for the host's C++ compiler: results without a GPU, for tests (feature `emulate`) |
@@ -66,7 +66,7 @@ pub use hopper::{HopperError, WGMMA};
 pub use kernel::{ELEMENTS, HEADERS, Kernel, PIECE, Param, Source, Storage};
 pub use lower::{Binding, Launch, Lowering, Precision, Products, Table};
 pub use nccl::{Nccl, nccl_version};
-pub use nvrtc::{Compilation, Nvrtc, NvrtcError, Usage};
+pub use nvrtc::{Compilation, Nvrtc, NvrtcError, Usage, too_new};
 pub use products::{ProductError, library_products};
 pub use ranks::{DeviceCollective, Link, Move};
 pub use rows::Row;

@@ -7,13 +7,12 @@
 
 use crate::Cuda;
 use crate::device::{Beside, Buffer, Device};
-use crate::library::{folders, searched};
+use crate::library::{function, load};
 use crate::ranks::{Link, Move};
 use golf_core::backend::BackendError;
 use golf_core::collective::{Call, CollectiveError, Transport};
 use libloading::Library;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::path::Path;
 use std::sync::Arc;
 
 /// The library's file, in any folder.
@@ -44,42 +43,28 @@ struct Functions {
     reduce:
         unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, c_int, c_int, Comm, Stream) -> c_int,
     broadcast: unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, c_int, Comm, Stream) -> c_int,
-    /// The functions live as long as it.
-    _library: Library,
 }
 
 impl Functions {
     fn load() -> Result<Self, String> {
-        let paths = folders().into_iter().map(|folder| folder.join(FILE)).filter(|path| path.exists());
-        let mut reason = format!("`{FILE}` was not found in {}", searched());
-        for path in paths.chain([Path::new(FILE).to_path_buf()]) {
-            // SAFETY: loading runs the library's initializers; NVIDIA's have no preconditions.
-            match unsafe { Library::new(&path) } {
-                Ok(library) => {
-                    return Self::of(library).map_err(|error| format!("`{}`: {error}", path.display()));
-                }
-                Err(error) if path.is_absolute() => reason = format!("`{}`: {error}", path.display()),
-                Err(_) => {}
-            }
-        }
-        Err(reason)
+        let library = load(FILE, None, &[FILE]).map_err(|error| format!("NCCL (`{FILE}`): {error}"))?;
+        Self::of(library).map_err(|error| format!("NCCL (`{FILE}`): {error}"))
     }
 
-    fn of(library: Library) -> Result<Self, libloading::Error> {
+    fn of(library: &'static Library) -> Result<Self, libloading::Error> {
         // SAFETY: the types are those of the library's header, which has not changed them since its version 2.0.
         unsafe {
             Ok(Self {
-                version: *library.get(b"ncclGetVersion")?,
-                error: *library.get(b"ncclGetErrorString")?,
-                unique_id: *library.get(b"ncclGetUniqueId")?,
-                join: *library.get(b"ncclCommInitRank")?,
-                abort: *library.get(b"ncclCommAbort")?,
-                start: *library.get(b"ncclGroupStart")?,
-                end: *library.get(b"ncclGroupEnd")?,
-                all_reduce: *library.get(b"ncclAllReduce")?,
-                reduce: *library.get(b"ncclReduce")?,
-                broadcast: *library.get(b"ncclBroadcast")?,
-                _library: library,
+                version: function(library, "ncclGetVersion")?,
+                error: function(library, "ncclGetErrorString")?,
+                unique_id: function(library, "ncclGetUniqueId")?,
+                join: function(library, "ncclCommInitRank")?,
+                abort: function(library, "ncclCommAbort")?,
+                start: function(library, "ncclGroupStart")?,
+                end: function(library, "ncclGroupEnd")?,
+                all_reduce: function(library, "ncclAllReduce")?,
+                reduce: function(library, "ncclReduce")?,
+                broadcast: function(library, "ncclBroadcast")?,
             })
         }
     }

@@ -141,6 +141,10 @@ fn checked<D: Driver>(
             let reason = format!("no memory to compare it with our own: {what}");
             return Ok(Err(ProductError::Refused { gemm: *gemm, reason }));
         }
+        // A library may refuse a call although it named an algorithm for it; a lost device is another error.
+        Err(BackendError::Driver { message: reason, .. }) => {
+            return Ok(Err(ProductError::Refused { gemm: *gemm, reason }));
+        }
         Err(error) => return Err(error),
     };
     Ok(if error <= bound { Ok(product) } else { Err(ProductError::Wrong { gemm: *gemm, error, bound }) })

@@ -4,6 +4,7 @@
 #   bash www/scripts/build-wasm.sh          the module that is shipped: optimized, and refused above its size limit
 #   bash www/scripts/build-wasm.sh --quick  the same without wasm-opt, to try something
 #   bash www/scripts/build-wasm.sh --route  builds nothing: names the route there is, or fails
+#   bash www/scripts/build-wasm.sh --ahead  only what takes long and needs no packages: the code, and the program that binds it
 #
 # Three routes to a standard library for wasm32, tried in this order: one that is installed, one that rustup downloads,
 # and one built from Debian's sources where rustup can download nothing. It says which it took.
@@ -70,9 +71,15 @@ bind() {
     say "hint: name that version in wasm/bindgen/Cargo.toml and run cargo update there"
     exit 1
   fi
-  # For the machine that builds, whatever the module's route is.
+  of_bindgen run --quiet -- "$1" "$2"
+}
+
+# The program of wasm/bindgen, for the machine that builds, whatever the module's route is.
+of_bindgen() {
+  local command=$1
+  shift
   env -u RUSTC -u RUSTC_BOOTSTRAP -u RUSTFLAGS \
-    cargo run --quiet --locked --manifest-path wasm/bindgen/Cargo.toml --target-dir "$target_dir/bindgen" -- "$1" "$2"
+    cargo "$command" --locked --manifest-path wasm/bindgen/Cargo.toml --target-dir "$target_dir/bindgen" "$@"
 }
 
 choose_route
@@ -83,6 +90,11 @@ if [ "${1:-}" = --route ]; then exit; fi
 RUSTFLAGS="${RUSTFLAGS:-} -Ctarget-feature=+simd128" \
   cargo rustc -p golf-wasm --lib --crate-type cdylib --profile wasm --target "$TARGET" "${build[@]}" -- \
   -Cllvm-args=-disable-lsr
+
+if [ "${1:-}" = --ahead ]; then
+  of_bindgen build
+  exit
+fi
 
 out=www/pkg
 rm -rf "$out"

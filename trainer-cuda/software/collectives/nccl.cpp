@@ -21,6 +21,8 @@
 
 extern "C" CUresult cuCtxGetCurrent(CUcontext* context);
 extern "C" CUresult cuCtxSetCurrent(CUcontext context);
+extern "C" CUresult cuCtxGetDevice(CUdevice* device);
+extern "C" CUresult cuDeviceGetPCIBusId(char* name, int bytes, CUdevice device);
 extern "C" CUresult cuStreamSynchronize(CUstream stream);
 extern "C" CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* data);
 extern "C" CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, size_t* bytes, CUdeviceptr pointer);
@@ -199,6 +201,21 @@ ncclResult_t take(Kind kind, const void* from, void* to, size_t count, int type,
     return group.open ? ncclSuccess : queue();
 }
 
+// Whether every rank has a device of its own, which the library insists on: "Duplicate GPU detected", an invalid usage.
+bool are_apart(Meeting& meeting) {
+    CUdevice device = 0;
+    std::vector<char> own(32);
+    if (cuCtxGetDevice(&device) == CUDA_SUCCESS) cuDeviceGetPCIBusId(own.data(), static_cast<int>(own.size()), device);
+    const auto all = meeting.gather(own);
+    std::vector<char> verdict{1};
+    for (size_t rank = 0; rank < all.size(); rank++) {
+        for (size_t other = 0; other < rank; other++) {
+            if (all[rank] == all[other]) verdict[0] = 0;
+        }
+    }
+    return meeting.broadcast(verdict) && verdict[0] == 1;
+}
+
 }  // namespace
 
 EXPORTED ncclResult_t ncclGetVersion(int* version) {
@@ -231,6 +248,7 @@ EXPORTED ncclResult_t ncclCommInitRank(Comm** comm, int size, ncclUniqueId id, i
     auto made = std::make_unique<Comm>();
     made->meeting = std::make_unique<Meeting>(name, size, rank);
     if (!made->meeting->met()) return ncclSystemError;
+    if (!are_apart(*made->meeting)) return ncclInvalidUsage;
     *comm = made.release();
     return ncclSuccess;
 }

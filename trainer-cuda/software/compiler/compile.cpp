@@ -36,7 +36,7 @@ const char* const MODULE =
 // between libraries must not be.
 const std::vector<std::string> FLAGS = {
     "-std=c++17", GOLF_OPTIMIZATION, "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE",
-    "-fvisibility=hidden",
+    "-fvisibility=hidden", "-fsanitize=alignment",
 };
 
 // A folder that goes with its owner.
@@ -81,15 +81,30 @@ std::string compiler() {
     return "";
 }
 
+// What the sanitizer of alignments calls, in place of its own library: on a GPU such an access loses the device. A thread that
+// made one goes no further.
+constexpr char MISALIGNED[] = R"golf(
+#include <cstdio>
+namespace golf { static const char* misaligned; }
+struct golf_misaligned { const char* file; unsigned line, column; const void* type; unsigned char log_alignment; };
+extern "C" void __ubsan_handle_type_mismatch_v1(golf_misaligned* access, void* pointer) {
+    static char text[256];
+    std::snprintf(text, sizeof text, "%s:%u: %p is not at a multiple of %u bytes", access->file, access->line, pointer,
+                  1u << access->log_alignment);
+    golf::failure = golf::misaligned = text;
+    for (;;) golf::suspend(golf::State::at_block);
+}
+)golf";
+
 // What the driver finds in the library.
 std::string table(const std::vector<Kernel>& kernels, unsigned architecture) {
     std::stringstream text;
-    text << "\n#include \"module.h\"\n";
+    text << "\n#include \"module.h\"\n" << MISALIGNED;
     for (const Kernel& kernel : kernels) text << "GOLF_ENTRY(" << kernel.name << ")\n";
     text << "static const golf::Entry golf_entries[] = {\n";
     for (const Kernel& kernel : kernels) text << "    GOLF_ROW(" << kernel.name << ", (" << kernel.most_threads << ")),\n";
     text << "};\nextern \"C\" __attribute__((visibility(\"default\"))) const golf::Module golf_module = {\"" << GOLF_STAMP << "\", "
-         << architecture << ", golf_entries, " << kernels.size() << "};\n";
+         << TOOLKIT_MAJOR << ", " << architecture << ", golf_entries, " << kernels.size() << ", &golf::misaligned};\n";
     return text.str();
 }
 

@@ -9,6 +9,9 @@
 
 namespace software {
 
+// The CUDA version that the compiler is of.
+constexpr int TOOLKIT_MAJOR = 13, TOOLKIT_MINOR = 0;
+
 struct Text {
     std::string name;
     std::string text;

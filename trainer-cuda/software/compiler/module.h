@@ -23,9 +23,11 @@ struct Entry {
 
 struct Module {
     const char* stamp;  // of compiler and driver, which are built together
+    int toolkit;        // major version of the CUDA that the compiler is of
     unsigned architecture;
     const Entry* entries;
     unsigned count;
+    const char** misaligned;  // says of a kernel that failed what it did, where that was an access that its type does not allow
 };
 
 // The arguments of a kernel, from its type.

@@ -44,8 +44,20 @@ EXPORTED const char* nvrtcGetErrorString(nvrtcResult result) {
 
 EXPORTED nvrtcResult nvrtcVersion(int* major, int* minor) {
     if (!major || !minor) return NVRTC_ERROR_INVALID_INPUT;
-    *major = 13;
-    *minor = 0;
+    *major = software::TOOLKIT_MAJOR;
+    *minor = software::TOOLKIT_MINOR;
+    return NVRTC_SUCCESS;
+}
+
+EXPORTED nvrtcResult nvrtcGetNumSupportedArchs(int* count) {
+    if (!count) return NVRTC_ERROR_INVALID_INPUT;
+    *count = static_cast<int>(software::architectures().size());
+    return NVRTC_SUCCESS;
+}
+
+EXPORTED nvrtcResult nvrtcGetSupportedArchs(int* list) {
+    if (!list) return NVRTC_ERROR_INVALID_INPUT;
+    for (const unsigned known : software::architectures()) *list++ = static_cast<int>(known);
     return NVRTC_SUCCESS;
 }
 
@@ -71,6 +83,8 @@ EXPORTED nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count, const 
     program->compiled = {};
     if (!software::read_options(count, given, options, program->compiled.log)) return NVRTC_ERROR_INVALID_OPTION;
     program->compiled = software::compile(program->source, program->headers, options);
+    // For an architecture that is none of a GPU there is no CUBIN, and its size is 0 (nvrtcGetCUBINSize).
+    if (options.is_virtual) program->compiled.code.clear();
     return program->compiled.succeeded ? NVRTC_SUCCESS : NVRTC_ERROR_COMPILATION;
 }
 

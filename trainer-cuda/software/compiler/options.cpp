@@ -8,9 +8,6 @@
 namespace software {
 namespace {
 
-// Architectures that the compiler of CUDA 13.0 knows.
-const unsigned ARCHITECTURES[] = {75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121};
-
 // Switches, and what they may be.
 const char* const SWITCHES[] = {"--ftz", "--prec-div", "--prec-sqrt", "--fmad"};
 
@@ -20,9 +17,10 @@ bool read_architecture(const std::string& value, Options& options) {
         std::string number = value.substr(std::strlen(prefix));
         // Hopper with what no later architecture has.
         if (number == "90a") number = "90";
-        for (unsigned known : ARCHITECTURES) {
+        for (const unsigned known : architectures()) {
             if (number == std::to_string(known)) {
                 options.architecture = known;
+                options.is_virtual = prefix[0] == 'c';
                 return true;
             }
         }
@@ -45,6 +43,12 @@ bool read(const std::string& option, Options& options) {
 }
 
 }  // namespace
+
+const std::vector<unsigned>& architectures() {
+    // Those of CUDA 13.0.
+    static const std::vector<unsigned> known = {75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121};
+    return known;
+}
 
 bool read_options(int count, const char* const* given, Options& options, std::string& problem) {
     for (int i = 0; i < count; i++) {

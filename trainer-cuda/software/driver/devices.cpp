@@ -3,14 +3,12 @@
 #include "memory.h"
 #include "state.h"
 
+#include <cstdio>
 #include <cstring>
 
 using namespace software;
 
 namespace {
-
-// The CUDA version whose interface this is.
-constexpr int VERSION = 13000;
 
 constexpr char NAME[] = "golf software CUDA device";
 
@@ -45,7 +43,7 @@ EXPORTED CUresult cuInit(unsigned flags) {
 
 EXPORTED CUresult cuDriverGetVersion(int* version) {
     if (!version) return CUDA_ERROR_INVALID_VALUE;
-    *version = VERSION;
+    *version = driver_version();
     return CUDA_SUCCESS;
 }
 
@@ -81,6 +79,13 @@ EXPORTED CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute which, CUd
         }
         *value = known;
         return CUDA_SUCCESS;
+    });
+}
+
+EXPORTED CUresult cuDeviceGetPCIBusId(char* name, int bytes, CUdevice device) {
+    return on_device(device, [&](Context&) {
+        const int length = std::snprintf(name, static_cast<size_t>(bytes), "0000:%02x:00.0", place_in_machine(device));
+        return length < bytes ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     });
 }
 
@@ -125,6 +130,13 @@ EXPORTED CUresult cuCtxGetCurrent(CUcontext* context) {
     });
 }
 
+EXPORTED CUresult cuCtxGetDevice(CUdevice* device) {
+    return in_context([&](Context& context) {
+        *device = context.device;
+        return CUDA_SUCCESS;
+    });
+}
+
 EXPORTED CUresult cuCtxSetCurrent(CUcontext context) {
     return started([&] {
         if (context && context->users == 0) return CUDA_ERROR_INVALID_CONTEXT;
@@ -133,9 +145,17 @@ EXPORTED CUresult cuCtxSetCurrent(CUcontext context) {
     });
 }
 
+// Waiting for a context is invalid while any of its streams is captured, by whatever thread and in whatever mode (programming
+// guide: prohibited operations of stream capture).
 EXPORTED CUresult cuCtxSynchronize() {
     return in_context([&](Context& context) {
-        if (const CUresult refused = refuse_in_capture(context)) return refused;
+        CUresult refused = CUDA_SUCCESS;
+        for (Stream* stream : context.streams) {
+            if (stream->capture == Capture::none) continue;
+            stream->capture = Capture::invalidated;
+            refused = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+        }
+        if (refused != CUDA_SUCCESS) return refused;
         if (const CUresult error = run(context)) return error;
         return context.lost = check_all_guards(context.device);
     });

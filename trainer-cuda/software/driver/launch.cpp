@@ -28,6 +28,7 @@ unsigned long long fails_at() {
 // A call of a kernel, with copies of its arguments.
 struct Launch {
     const golf::Entry* entry;
+    const char** misaligned;
     int device;
     unsigned blocks, threads;
     std::vector<std::vector<char>> arguments;
@@ -65,7 +66,12 @@ struct Launch {
             complain("kernel `%s` fails, as it was told to", entry->name);
             return CUDA_ERROR_ILLEGAL_ADDRESS;
         }
-        if (const char* failure = entry->launch(blocks, threads, is_backwards(), places.data())) {
+        const char* failure = entry->launch(blocks, threads, is_backwards(), places.data());
+        if (*misaligned) {
+            complain("kernel `%s`: %s", entry->name, *misaligned);
+            return CUDA_ERROR_MISALIGNED_ADDRESS;
+        }
+        if (failure) {
             complain("kernel `%s`: %s", entry->name, failure);
             return CUDA_ERROR_LAUNCH_FAILED;
         }
@@ -108,7 +114,7 @@ EXPORTED CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned 
         if (const CUresult error = check_shape(entry, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared)) {
             return error;
         }
-        Launch launch{&entry, stream.context->device, grid_x, block_x, {}};
+        Launch launch{&entry, function->misaligned, stream.context->device, grid_x, block_x, {}};
         for (unsigned i = 0; i < entry.count; i++) {
             const char* from = static_cast<const char*>(arguments[i]);
             launch.arguments.emplace_back(from, from + entry.arguments[i].bytes);

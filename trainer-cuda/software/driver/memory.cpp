@@ -210,29 +210,25 @@ EXPORTED CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t 
     });
 }
 
-// Pinned memory is read when the copy runs. Other memory was read when the call returns, which no capture allows.
+// The host's memory is read when the copy runs, also where it is not pinned: "the function might be synchronous with respect to
+// host" is all that is documented of that (API synchronization behavior), so a caller may not count on a copy made at once.
+// No capture allows it.
 EXPORTED CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t bytes, CUstream handle) {
     return on_stream(handle, [&](Stream& stream) {
         if (!is_in_memory(stream.context->device, to, bytes)) return CUDA_ERROR_INVALID_VALUE;
         const char* source = static_cast<const char*>(from);
         if (is_pinned(from, bytes)) return copy(stream, host(to), source, bytes);
         if (const CUresult refused = refuse_in_capture(*stream.context)) return refused;
-        const std::vector<char> staged(source, source + bytes);
-        return enqueue(stream, [=] {
-            std::memcpy(host(to), staged.data(), staged.size());
-            return CUDA_SUCCESS;
-        });
+        return copy(stream, host(to), source, bytes);
     });
 }
 
-// What is not pinned is written when the call returns.
+// The same the other way.
 EXPORTED CUresult cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, size_t bytes, CUstream handle) {
     return on_stream(handle, [&](Stream& stream) {
         if (!is_in_memory(stream.context->device, from, bytes)) return CUDA_ERROR_INVALID_VALUE;
         if (is_pinned(to, bytes)) return copy(stream, static_cast<char*>(to), host(from), bytes);
         if (const CUresult refused = refuse_in_capture(*stream.context)) return refused;
-        if (const CUresult error = run(stream)) return error;
-        std::memcpy(to, host(from), bytes);
-        return CUDA_SUCCESS;
+        return copy(stream, static_cast<char*>(to), host(from), bytes);
     });
 }

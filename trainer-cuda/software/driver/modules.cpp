@@ -44,6 +44,8 @@ int file_of(const void* image, size_t bytes) {
 // Whether the module is for this driver and this device.
 CUresult check(const golf::Module* module) {
     if (!module || std::strcmp(module->stamp, GOLF_STAMP) != 0) return CUDA_ERROR_NO_BINARY_FOR_GPU;
+    // A driver runs code of its own major version and of older ones (CUDA compatibility, minor version compatibility).
+    if (module->toolkit > driver_version() / 1000) return CUDA_ERROR_INVALID_IMAGE;
     const int major = static_cast<int>(module->architecture / 10), minor = static_cast<int>(module->architecture % 10);
     return major == COMPUTE_MAJOR && minor <= COMPUTE_MINOR ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
@@ -71,7 +73,7 @@ CUresult load(CUmodule* handle, const void* image) {
     auto* module = new Module{library, file, {}};
     for (unsigned i = 0; i < found->count; i++) {
         const golf::Entry& entry = found->entries[i];
-        module->functions[entry.name] = std::make_unique<Function>(Function{&entry});
+        module->functions[entry.name] = std::make_unique<Function>(Function{&entry, found->misaligned});
     }
     *handle = module;
     return CUDA_SUCCESS;

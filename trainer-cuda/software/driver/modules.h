@@ -12,6 +12,7 @@ namespace software {
 
 struct Function {
     const golf::Entry* entry;
+    const char** misaligned;
 };
 
 struct Module {

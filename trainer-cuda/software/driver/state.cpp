@@ -23,24 +23,33 @@ size_t variable(const char* name, size_t otherwise) {
 }
 
 // Devices that `CUDA_VISIBLE_DEVICES` names, of so many: the list ends at the first that is none.
-static int visible(int count) {
+static std::vector<int> visible(int count) {
+    std::vector<int> seen;
     const char* list = std::getenv("CUDA_VISIBLE_DEVICES");
-    if (!list) return count;
-    int seen = 0;
-    for (const char* at = list; *at; at++) {
+    for (int device = 0; !list && device < count; device++) seen.push_back(device);
+    for (const char* at = list; at && *at; at++) {
         char* end;
         const long device = std::strtol(at, &end, 10);
         if (end == at || device < 0 || device >= count) break;
-        seen++;
+        seen.push_back(static_cast<int>(device));
         if (*end != ',') break;
         at = end;
     }
     return seen;
 }
 
-int device_count() {
-    static const int count = visible(static_cast<int>(variable("GOLF_SOFTWARE_CUDA_DEVICES", 1)));
-    return count;
+static const std::vector<int>& devices() {
+    static const auto& all = *new std::vector<int>(visible(static_cast<int>(variable("GOLF_SOFTWARE_CUDA_DEVICES", 1))));
+    return all;
+}
+
+int device_count() { return static_cast<int>(devices().size()); }
+
+int place_in_machine(CUdevice device) { return devices()[static_cast<size_t>(device)]; }
+
+int driver_version() {
+    static const int version = static_cast<int>(variable("GOLF_SOFTWARE_CUDA_VERSION", 13000));
+    return version;
 }
 
 size_t device_memory() {

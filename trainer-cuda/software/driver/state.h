@@ -83,6 +83,12 @@ size_t variable(const char* name, size_t otherwise);
 int device_count();
 size_t device_memory();
 
+// Which device of the machine a device is, whatever of them this process sees.
+int place_in_machine(CUdevice device);
+
+// The CUDA version that the driver is of, as the environment says: 12040 for 12.4.
+int driver_version();
+
 // The context of a device; `nullptr` for a device that is none.
 Context* context_of(CUdevice device);
 

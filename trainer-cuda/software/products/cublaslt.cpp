@@ -7,6 +7,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <set>
@@ -251,6 +252,9 @@ EXPORTED cublasStatus_t cublasLtMatmul(Handle*, const Descriptor* descriptor, co
                                        const void* c, const Layout* c_layout, void* d, const Layout* d_layout,
                                        const Algorithm* algorithm, void* workspace, size_t workspace_bytes, CUstream stream) {
     if (!Matrices{*descriptor, *a_layout, *b_layout, *c_layout, *d_layout}.fit()) return CUBLAS_STATUS_INVALID_VALUE;
+    // An algorithm that was named may still not do: not all of them take a sum that is not where the result is.
+    const char* told = std::getenv("GOLF_SOFTWARE_CUDA_PRODUCTS");
+    if (told && std::strcmp(told, "refused") == 0) return CUBLAS_STATUS_NOT_SUPPORTED;
     Multiplication call{operand(a, *a_layout, descriptor->transposed[0]), operand(b, *b_layout, descriptor->transposed[1]),
                         operand(c, *c_layout, 0), operand(d, *d_layout, 0), d_layout->members, 0.0f, 0.0f};
     std::memcpy(&call.alpha, alpha, sizeof call.alpha);
@@ -264,7 +268,8 @@ EXPORTED cublasStatus_t cublasLtMatmul(Handle*, const Descriptor* descriptor, co
     size_t there = 0;
     const auto at = reinterpret_cast<CUdeviceptr>(workspace);
     const bool known = cuMemGetAddressRange_v2(&base, &there, at) == CUDA_SUCCESS;
-    if (workspace_bytes < algorithm->workspace || !known || at - base + workspace_bytes > there) {
+    // The workspace must begin at a multiple of 16 bytes (cublasLtMatmul).
+    if (at % 16 != 0 || workspace_bytes < algorithm->workspace || !known || at - base + workspace_bytes > there) {
         return refuse(CUBLAS_STATUS_INVALID_VALUE, "the workspace is smaller than what the algorithm was chosen for");
     }
     const CUresult queued = cuLaunchHostFunc(stream, do_multiply, const_cast<Multiplication*>(kept(call)));

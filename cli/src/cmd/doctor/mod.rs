@@ -143,9 +143,9 @@ pub fn run(args: &DoctorArgs) -> Outcome {
     for (index, adapter) in found.iter().enumerate() {
         devices.push(Row::Wgpu(wgpu(index, adapter)?));
     }
-    let (cuda, gpus) = cuda();
+    let (cuda, gpus, too_new) = cuda();
     devices.extend(gpus.into_iter().enumerate().map(|(index, gpu)| Row::Cuda(gpu_row(index, gpu))));
-    let mut hints = Vec::new();
+    let mut hints = Vec::from_iter(too_new);
     if found.is_empty() {
         hints.push(DeviceError::NoAdapter.to_string());
     } else if found.iter().all(Adapter::is_software) {
@@ -186,13 +186,15 @@ fn wgpu(index: usize, adapter: &Adapter) -> Result<WgpuRow, golf_core::ops::OpEr
     })
 }
 
-/// What there is of CUDA, and the GPUs that its driver lists.
-fn cuda() -> (CudaRow, Vec<DeviceInfo>) {
+/// What there is of CUDA, the GPUs that its driver lists, and what to do where driver and compiler do not go together.
+fn cuda() -> (CudaRow, Vec<DeviceInfo>, Option<String>) {
     let (driver, gpus) = match golf_cuda::devices() {
         Ok((version, gpus)) => (Ok(version), gpus),
         Err(error) => (Err(error), Vec::new()),
     };
     let nvrtc = Nvrtc::load().map(|nvrtc| nvrtc.version);
+    let both = nvrtc.as_ref().ok().zip(driver.as_ref().ok());
+    let too_new = both.and_then(|(nvrtc, driver)| golf_cuda::too_new(*nvrtc, *driver));
     let cublaslt = golf_cuda::cublaslt_version();
     let nccl = golf_cuda::nccl_version();
     let row = CudaRow {
@@ -203,7 +205,7 @@ fn cuda() -> (CudaRow, Vec<DeviceInfo>) {
         cublaslt: Part::of(cublaslt),
         nccl: Part::of(nccl),
     };
-    (row, gpus)
+    (row, gpus, too_new)
 }
 
 fn compiled(arch: String) -> CompiledRow {
