@@ -162,6 +162,17 @@ impl<'a> Lowering<'a> {
         self.scratch(n.div_ceil(2))
     }
 
+    /// A scratch buffer of `n` activations, in bf16 where products are.
+    pub fn activations(&mut self, n: usize) -> Binding {
+        match self.precision {
+            Precision::F32 => self.scratch(n),
+            Precision::Bf16 => {
+                self.half_scratch.push(self.scratch.len());
+                self.scratch(n.div_ceil(2))
+            }
+        }
+    }
+
     /// A scratch buffer of `words` that no other step shares: what is small, so that launches of several steps can be joined.
     pub fn partials(&mut self, words: usize) -> Binding {
         self.partials.push(words);
@@ -263,8 +274,8 @@ impl<'a> Lowering<'a> {
         self.launch(kernel, bindings, params, n.div_ceil(ELEMENTS));
     }
 
-    /// The same with a thread per four elements, as in `shared/elements.cuh`.
-    pub fn launch_fours(
+    /// The same with a thread per eight elements, as in `shared/elements.cuh`.
+    pub fn launch_eights(
         &mut self,
         kernel: &'static Kernel,
         bindings: Vec<Binding>,
@@ -272,6 +283,6 @@ impl<'a> Lowering<'a> {
         params: &[Param],
     ) {
         let params = [&[Param::from(n)], params].concat();
-        self.launch(kernel, bindings, params, n.div_ceil(4 * ELEMENTS));
+        self.launch(kernel, bindings, params, n.div_ceil(8 * ELEMENTS));
     }
 }

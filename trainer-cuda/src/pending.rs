@@ -2,6 +2,7 @@
 //!
 //! Operands that a library takes in bf16 are kept in a few buffers for the whole plan: neighbouring products often share
 //! one (queries, keys and values read the same stream; both gradients of a layer read its output's), and it is rounded once.
+//! What no step writes, such as a weight in a gradient's plan, has a buffer of its own, and all of it is rounded by one launch.
 //!
 //! Invariant: a rounded operand is used only while what it was rounded from has not been written since.
 
@@ -11,6 +12,7 @@ use crate::kernels;
 use crate::lower::{Binding, Launch, Lowering, Precision, Products, Table};
 use crate::rows::{Row, table_words};
 use golf_core::plan::{Activations, Plan, Step};
+use std::collections::HashSet;
 
 /// Where a binding's memory is.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +92,8 @@ impl Pending {
         };
         let mut pending = Pending { slots: activations.slot_words(plan), ..Pending::default() };
         let mut kept = Kept::default();
+        let written: HashSet<usize> =
+            plan.steps.iter().flat_map(|step| &step.outputs).map(|output| output.slot).collect();
         for (number, step) in plan.steps.iter().enumerate() {
             let (inputs, outputs) = (&activations.inputs[number], &activations.outputs[number]);
             let mut lowering = Lowering::new(step, options.precision)
@@ -105,13 +109,15 @@ impl Pending {
             if options.poison {
                 pending.fill_fresh(number, step, &scratch, &partials);
             }
-            for launch in launches.into_iter().filter(|launch| launch.blocks > 0) {
+            for mut launch in launches.into_iter().filter(|launch| launch.blocks > 0) {
                 if kernels::rounds(launch.kernel)
                     && let Some(&Binding::Rounded(i)) = launch.bindings.get(1)
                 {
                     let source = memory.place(&launch.bindings[0]);
-                    let (index, fresh) =
-                        kept.hold(Rounding { source, params: launch.params.clone() }, rounded[i]);
+                    let lasting = matches!(source, Place::Slot(slot) if !written.contains(&slot));
+                    let rows = kernels::round_rows(&launch).filter(|_| lasting);
+                    let rounding = Rounding { source, params: launch.params.clone() };
+                    let (index, fresh) = kept.hold(rounding, rounded[i], rows.is_some());
                     memory.rounded[i] = index;
                     if !fresh {
                         continue;
@@ -119,6 +125,7 @@ impl Pending {
                     if options.poison {
                         pending.fill(number, Place::Rounded(index), rounded[i]);
                     }
+                    launch = rows.unwrap_or(launch);
                 }
                 let placed = Placed::new(launch, number, |binding| memory.place(binding));
                 kept.forget_written(&placed);
@@ -210,9 +217,11 @@ struct Buffer {
     words: usize,
     /// When it was last asked for.
     used: usize,
+    /// Whether nothing else is ever held there.
+    lasting: bool,
 }
 
-/// Buffers for rounded operands: the two of a product, and two that later ones may share.
+/// Buffers for rounded operands that do not last: the two of a product, and two that later ones may share.
 const BUFFERS: usize = 4;
 
 /// The rounded operands at some point of a plan.
@@ -223,21 +232,26 @@ struct Kept {
 }
 
 impl Kept {
-    /// The buffer of `rounding`, of `words` words, and whether it has to be made there: the one that holds it, else the one
-    /// that was not asked for the longest.
-    fn hold(&mut self, rounding: Rounding, words: usize) -> (usize, bool) {
+    /// The buffer of `rounding`, of `words` words, and whether it has to be made there: the one that holds it, else one of its
+    /// own if it is to last, else the one that was not asked for the longest.
+    fn hold(&mut self, rounding: Rounding, words: usize, lasting: bool) -> (usize, bool) {
         self.asked += 1;
         let found = self.buffers.iter().position(|buffer| buffer.holds.as_ref() == Some(&rounding));
         let index = found.unwrap_or_else(|| {
-            if self.buffers.len() < BUFFERS {
-                self.buffers.push(Buffer::default());
-                return self.buffers.len() - 1;
+            let shared = (0..self.buffers.len()).filter(|&index| !self.buffers[index].lasting);
+            let oldest = shared.clone().min_by_key(|&index| self.buffers[index].used);
+            match oldest.filter(|_| !lasting && shared.count() == BUFFERS) {
+                Some(oldest) => oldest,
+                None => {
+                    self.buffers.push(Buffer { lasting, ..Buffer::default() });
+                    self.buffers.len() - 1
+                }
             }
-            let oldest = (0..BUFFERS).min_by_key(|&index| self.buffers[index].used);
-            oldest.expect("there are buffers")
         });
         let buffer = &mut self.buffers[index];
-        *buffer = Buffer { holds: Some(rounding), words: buffer.words.max(words), used: self.asked };
+        buffer.holds = Some(rounding);
+        buffer.words = buffer.words.max(words);
+        buffer.used = self.asked;
         (index, found.is_none())
     }
 
@@ -286,9 +300,9 @@ mod tests {
         let (entries, pending) = entries(&Products::Library { refused: Default::default() });
         let count = |entry| entries.iter().filter(|&&e| e == entry).count();
         assert_eq!(count("cublaslt_bf16"), 5);
-        // x, three weights, the third result, the sum, the gradient.
-        assert_eq!(count("round_bf16_f32"), 7);
-        assert_eq!(pending.rounded.len(), BUFFERS);
+        // x and three weights in one launch; the third result, the sum, the gradient.
+        assert_eq!([count("round_bf16_rows"), count("round_bf16_f32")], [1, 3]);
+        assert_eq!(pending.rounded.len(), 4 + 3);
         assert!(pending.rounded.iter().all(|&words| words <= 64 * 32 / 2), "{:?}", pending.rounded);
     }
 
@@ -327,14 +341,18 @@ mod tests {
         let mut kept = Kept::default();
         let rounding =
             |slot| Rounding { source: Place::Slot(slot), params: vec![8usize.into(), 0usize.into()] };
-        assert_eq!(kept.hold(rounding(3), 4), (0, true));
-        assert_eq!(kept.hold(rounding(3), 4), (0, false));
+        let mut hold = |slot, words| kept.hold(rounding(slot), words, false);
+        assert_eq!(hold(3, 4), (0, true));
+        assert_eq!(hold(3, 4), (0, false));
         kept.forget(&Place::Slot(3));
-        assert_eq!(kept.hold(rounding(4), 9), (1, true));
-        assert_eq!(kept.hold(rounding(3), 4), (2, true));
-        // The oldest makes way, never the other operand of a product.
-        assert_eq!([5, 6, 7].map(|slot| kept.hold(rounding(slot), 4).0), [3, 0, 1]);
-        assert_eq!(kept.buffers.iter().map(|buffer| buffer.words).collect::<Vec<_>>(), [4, 9, 4, 4]);
+        let mut hold = |slot, words| kept.hold(rounding(slot), words, false);
+        assert_eq!(hold(4, 9), (1, true));
+        assert_eq!(hold(3, 4), (2, true));
+        assert_eq!(kept.hold(rounding(8), 4, true), (3, true));
+        // The oldest makes way, never the other operand of a product nor what lasts.
+        assert_eq!([5, 6, 7].map(|slot| kept.hold(rounding(slot), 4, false).0), [4, 0, 1]);
+        assert_eq!(kept.hold(rounding(8), 4, true), (3, false));
+        assert_eq!(kept.buffers.iter().map(|buffer| buffer.words).collect::<Vec<_>>(), [4, 9, 4, 4, 4]);
     }
 
     #[test]

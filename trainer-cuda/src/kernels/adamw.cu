@@ -24,14 +24,21 @@ adamw(Rows<AdamWRow> table, const float* clip, const float* lr_scale, const floa
     const float rate = lr * *lr_scale;
     const float first_rate = rate / *bias1;
     const float second_root = sqrtf(*bias2);
-    each_of_piece(own.block, x.n, [&](u32 i) {
-        const float grad = coefficient * x.g[i];
-        const float first = beta1 * x.m[i] + rest1 * grad;
-        const float second = beta2 * x.v[i] + rest2 * grad * grad;
-        x.m[i] = first;
-        x.v[i] = second;
-        const float step = first_rate * first / (sqrtf(second) / second_root + epsilon);
-        // Decay as a subtraction: 1-η·wd itself would lose most digits of a small η·wd.
-        x.p[i] -= rate * weight_decay * x.p[i] + step;
+    own_eight(own.block, x.n, [&](Form form, u32 i) {
+        const Eight grad = form.load(x.g, i) * coefficient;
+        Eight p = form.load(x.p, i);
+        Eight m = form.load(x.m, i);
+        Eight v = form.load(x.v, i);
+#pragma unroll
+        for (u32 k = 0; k < 8; k++) {
+            m.v[k] = beta1 * m.v[k] + rest1 * grad.v[k];
+            v.v[k] = beta2 * v.v[k] + rest2 * grad.v[k] * grad.v[k];
+            const float step = first_rate * m.v[k] / (sqrtf(v.v[k]) / second_root + epsilon);
+            // Decay as a subtraction: 1-η·wd itself would lose most digits of a small η·wd.
+            p.v[k] -= rate * weight_decay * p.v[k] + step;
+        }
+        form.store(x.m, i, m);
+        form.store(x.v, i, v);
+        form.store(x.p, i, p);
     });
 }

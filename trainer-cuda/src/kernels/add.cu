@@ -1,4 +1,4 @@
-// add: (a[n], b[n]) → a + b, one thread per four elements. accumulate: (sum[n], x[n], keep[]) → keep·sum + x in place; keep = 0
+// add: (a[n], b[n]) → a + b, one thread per eight elements. accumulate: (sum[n], x[n], keep[]) → keep·sum + x in place; keep = 0
 // ignores the sum; one thread per element.
 
 #include "shared/elements.cuh"

@@ -12,7 +12,7 @@ static ACCUMULATE: Kernel =
 pub(super) const KERNELS: &[&Kernel] = &[&ADD, &ACCUMULATE];
 
 pub(super) fn add(low: &mut Lowering<'_>) {
-    low.launch_fours(&ADD, vec![Input(0), Input(1), Output(0)], low.output(0).numel(), &[]);
+    low.launch_eights(&ADD, vec![Input(0), Input(1), Output(0)], low.output(0).numel(), &[]);
 }
 
 pub(super) fn accumulate(low: &mut Lowering<'_>) {

@@ -1,22 +1,21 @@
 //! Launches of `add_scaled` and its gradient.
 
-use super::column_sums::{Sums, column_sums};
-use crate::kernel::{ELEMENTS, Kernel, Source};
+use super::column_sums::{Sums, THREADS, column_sums, strips};
+use crate::kernel::{Kernel, Source};
 use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
 
 static SOURCE: Source = Source { file: "add_scaled.cu", text: include_str!("add_scaled.cu") };
 static ADD_SCALED: Kernel =
-    Kernel { source: &SOURCE, entry: "add_scaled", signature: "araouu", threads: ELEMENTS };
+    Kernel { source: &SOURCE, entry: "add_scaled", signature: "araouu", threads: THREADS };
 static ADD_SCALED_GRAD: Kernel =
-    Kernel { source: &SOURCE, entry: "add_scaled_grad", signature: "raaowuu", threads: 64 };
+    Kernel { source: &SOURCE, entry: "add_scaled_grad", signature: "raaowuu", threads: THREADS };
 
 pub(super) const KERNELS: &[&Kernel] = &[&ADD_SCALED, &ADD_SCALED_GRAD];
 
 pub(super) fn add_scaled(low: &mut Lowering<'_>) {
-    let [n, d] = low.matrix(0);
     let bindings = vec![Input(0), Input(1), Input(2), Output(0)];
-    low.launch_fours(&ADD_SCALED, bindings, n * d, &[d.into()]);
+    strips(low, &ADD_SCALED, bindings, low.matrix(0), None);
 }
 
 pub(super) fn grad(low: &mut Lowering<'_>) {

@@ -13,7 +13,9 @@ extern "C" __global__ void __launch_bounds__(256) average(Rows<AverageRow> table
     __shared__ u32 found;
     const Own<AverageRow> own = table.own(rows, found);
     const float kept = *keep;
-    each_of_piece(own.block, own.row.n, [&](u32 i) {
-        own.row.mean[i] = kept * own.row.mean[i] + (1.0f - kept) * own.row.x[i];
+    const AverageRow& row = own.row;
+    own_eight(own.block, row.n, [&](Form form, u32 i) {
+        const Eight kept_mean = form.load(row.mean, i) * kept;
+        form.store(row.mean, i, add_products(kept_mean, form.load(row.x, i), 1.0f - kept));
     });
 }

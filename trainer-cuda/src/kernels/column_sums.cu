@@ -1,16 +1,17 @@
 // Second stage of column_sums.cuh. column_sums_join: (partials[chunks, width]) → y[width], the sums over chunks;
-// column_sums_join_pair: the same for width = 2d into a[d] and b[d]. A block takes 16 columns; for each, 16 threads sum
-// every 16th chunk, and one adds those up in order.
+// column_sums_join_pair: the same for width = 2d into a[d] and b[d]. A block takes 8 columns; for each, 32 threads sum
+// every 32nd chunk, and one adds those up in order.
 
 #include "shared/vector.cuh"
 
-const u32 COLUMNS = 16;
-const u32 PARTS = 16;
+const u32 COLUMNS = 8;
+const u32 PARTS = 32;
 
 // Sum of column `column`, valid in the first COLUMNS threads. Call with all threads.
 __device__ inline float joined(const float* partials, float* parts, u32 column, u32 chunks, u32 width) {
     float sum = 0.0f;
     if (column < width) {
+#pragma unroll 8
         for (u32 chunk = threadIdx.x / COLUMNS; chunk < chunks; chunk += PARTS) sum += partials[chunk * width + column];
     }
     parts[threadIdx.x] = sum;

@@ -1,5 +1,5 @@
-//! Launches of the gradients that sum over rows: the op's own kernel over chunks of rows, then one that joins the
-//! chunks in order.
+//! Launches over strips of matrices, and of the gradients that sum over rows: the op's own kernel over strips, then one that
+//! joins the chunks of rows in order.
 
 use crate::kernel::{Kernel, Source};
 use crate::lower::{Binding, Lowering};
@@ -11,14 +11,17 @@ static JOIN_PAIR: Kernel =
 
 pub(super) const KERNELS: &[&Kernel] = &[&JOIN, &JOIN_PAIR];
 
-/// Rows of a chunk, as in `column_sums.cuh`.
-pub(super) const ROWS: usize = 32;
+/// Threads of a kernel over strips.
+pub(super) const THREADS: usize = 256;
 
-/// Columns of a block of the first stage, as in `column_sums.cuh`.
-const COLUMNS: usize = 64;
+/// Rows of a strip, as in `strips.cuh`.
+pub(super) const ROWS: usize = 64;
+
+/// Columns of a strip, as in `strips.cuh`.
+const COLUMNS: usize = 256;
 
 /// Columns of a block of the second stage, as in `column_sums.cu`.
-const JOINED: usize = 16;
+const JOINED: usize = 8;
 
 /// Where the sums of every column go.
 pub(super) enum Sums {
@@ -37,7 +40,19 @@ impl Sums {
     }
 }
 
-/// Launches `kernel` over the rows of matrices `[n, d]` with `bindings`, its partial sums last, and joins those. `param`
+/// Launches `kernel` over the strips of matrices `[n, d]`; `param` follows the extents.
+pub(super) fn strips(
+    low: &mut Lowering<'_>,
+    kernel: &'static Kernel,
+    bindings: Vec<Binding>,
+    [n, d]: [usize; 2],
+    param: Option<usize>,
+) {
+    let params = [n, d].into_iter().chain(param).map(Into::into).collect();
+    low.launch(kernel, bindings, params, n.div_ceil(ROWS) * d.div_ceil(COLUMNS));
+}
+
+/// Launches `kernel` over the strips of matrices `[n, d]` with `bindings`, its partial sums last, and joins those. `param`
 /// follows the extents.
 pub(super) fn column_sums(
     low: &mut Lowering<'_>,
@@ -50,8 +65,7 @@ pub(super) fn column_sums(
     let chunks = n.div_ceil(ROWS);
     let partials = low.scratch(chunks * sums.width(d));
     bindings.push(partials.clone());
-    let params = [n, d].into_iter().chain(param).map(Into::into).collect();
-    low.launch(kernel, bindings, params, chunks * d.div_ceil(COLUMNS));
+    strips(low, kernel, bindings, [n, d], param);
     join(low, partials, chunks, d, sums);
 }
 

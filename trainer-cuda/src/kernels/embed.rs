@@ -6,7 +6,7 @@ use crate::lower::Lowering;
 use golf_core::quant::pack::row_words;
 
 static SOURCE: Source = Source { file: "embed.cu", text: include_str!("embed.cu") };
-static EMBED: Kernel = Kernel { source: &SOURCE, entry: "embed", signature: "rrouu", threads: ELEMENTS };
+static EMBED: Kernel = Kernel { source: &SOURCE, entry: "embed", signature: "rrouuu", threads: ELEMENTS };
 static EMBED_PACKED: Kernel =
     Kernel { source: &SOURCE, entry: "embed_packed", signature: "rrouuuuu", threads: ELEMENTS };
 
@@ -16,7 +16,10 @@ pub(super) fn embed(low: &mut Lowering<'_>) {
     let ([rows, d], n) = (low.matrix(1), low.output(0).numel());
     let bindings = vec![Input(0), Input(1), Output(0)];
     match low.input(1).dtype.quant_bits() {
-        None => low.launch_elements(&EMBED, bindings, n, &[d.into()]),
+        None => {
+            let eights = d.div_ceil(8);
+            low.launch_elements(&EMBED, bindings, n / d * eights, &[d.into(), eights.into()]);
+        }
         Some(bits) => {
             let params = [d.into(), rows.into(), row_words(bits, d).into(), (bits as usize).into()];
             low.launch_elements(&EMBED_PACKED, bindings, n, &params);

@@ -17,6 +17,21 @@ __device__ inline PlainLines<float> right_lines(const Head& p, const float* e) {
 
 __device__ inline PackedLines right_lines(const Head& p, const u32* e) { return {e, p.cols, p.depth, p.bits, p.row_words}; }
 
+// The softcap by the hardware's 2^x, off by a few 2^-23 of the cap: the library's tanh and exp would take as long as the product.
+struct Softcap {
+    float cap, rate;  // rate: 2·log₂e / cap
+
+    // cap·tanh(z/cap) = cap - 2·cap/(1 + e^(2z/cap)); the root's reciprocal is an instruction, a quotient is not.
+    __device__ float squash(float z) const {
+        const float root = rsqrtf(1.0f + power_of_two(rate * z));
+        return cap - 2.0f * cap * root * root;
+    }
+};
+
+const float LOG2_E = 1.4426950408889634f;
+
+__device__ inline Softcap softcap_of(const Head& p) { return {p.cap, 2.0f * LOG2_E / p.cap}; }
+
 // What a block keeps of its rows: largest and sum over each warp's columns.
 struct OfWarps {
     float2 v[SIDE][4];
@@ -43,7 +58,7 @@ __device__ inline float2 over_columns(const WarpSums& logits, u32 m, u32 half) {
     largest = largest_of_four(largest);
 #pragma unroll
     for (u32 n = 0; n < 4; n++) {
-        sum += expf(logits.v[m][n][2 * half] - largest) + expf(logits.v[m][n][2 * half + 1] - largest);
+        sum += power_of_two(LOG2_E * (logits.v[m][n][2 * half] - largest)) + power_of_two(LOG2_E * (logits.v[m][n][2 * half + 1] - largest));
     }
     return make_float2(largest, sum_of_four(sum));
 }
@@ -54,6 +69,7 @@ __device__ inline void partial(SlicePair (&stages)[2], OfWarps& kept, const Act*
     const u32 row = blockIdx.x / p.tiles * SIDE;
     const u32 col = blockIdx.x % p.tiles * SIDE;
     WarpSums logits = multiply_bf16<true, true>(stages, left_lines(p, x), right_lines(p, e), row, col, 0, p.depth);
+    const Softcap softcap = softcap_of(p);
     const u32 warp_row = threadIdx.x / 128 * 64 + threadIdx.x % 32 / 4;
     const u32 warp_column = threadIdx.x / 32 % 4;
     const u32 j = col + 32 * warp_column + 2 * (threadIdx.x % 4);
@@ -65,7 +81,7 @@ __device__ inline void partial(SlicePair (&stages)[2], OfWarps& kept, const Act*
         for (u32 k = 0; k < 8; k++) {
             float& logit = logits.v[i / 2][k / 2][2 * (i % 2) + k % 2];
             const u32 own = j + k / 2 * 8 + k % 2;
-            logit = own < p.cols ? squash(logit, p.cap) : LOWEST;
+            logit = own < p.cols ? softcap.squash(logit) : LOWEST;
             if (own < p.cols && own == target) hits[row + in_tile] = logit;
         }
         // Where all is outside, the sum is not 0, but what is below every logit shrinks it to 0 when warps are added up.
@@ -90,15 +106,39 @@ __device__ inline void slope(SlicePair (&stages)[2], const Act* x, const Word* e
     const u32 row = blockIdx.x / p.tiles * SIDE;
     const u32 col = blockIdx.x % p.tiles * SIDE;
     const WarpSums products = multiply_bf16<true, true>(stages, left_lines(p, x), right_lines(p, e), row, col, 0, p.depth);
-    products.each([&](u32 i, u32 in_tile, float z, float next) {
-        const u32 j = col + in_tile;
-        if (row + i >= p.rows || j >= p.cols) return;
-        const u32 token = p.first_row + row + i;
-        Act* to = dz + (row + i) * p.cols + j;
+    const Softcap softcap = softcap_of(p);
+    const float share = 1.0f / p.cap;
+    const u32 first = row + threadIdx.x / 128 * 64 + threadIdx.x % 32 / 4;
+    const u32 j = col + threadIdx.x / 32 % 4 * 32 + 2 * (threadIdx.x % 4);
+#pragma unroll
+    for (u32 i = 0; i < 8; i++) {
+        const u32 at = first + 8 * i;
+        if (at >= p.rows) continue;
+        const u32 token = p.first_row + at;
         const u32 target = targets[token];
-        to[0] = slope_of(squash(z, p.cap), lse[token], dnll[token], target == j, p.cap);
-        if (j + 1 < p.cols) to[1] = slope_of(squash(next, p.cap), lse[token], dnll[token], target == j + 1, p.cap);
-    });
+        const float scale = dnll[token];
+        const float shift = LOG2_E * lse[token];
+        const auto slope_at = [&](u32 column, float z) {
+            const float logit = softcap.squash(z);
+            const float of_cap = share * logit;
+            const float weight = power_of_two(LOG2_E * logit - shift) - (column == target ? 1.0f : 0.0f);
+            return weight * scale * (1.0f - of_cap * of_cap);
+        };
+#pragma unroll
+        for (u32 n = 0; n < 4; n++) {
+            const u32 column = j + 8 * n;
+            const float* z = products.v[i / 2][n] + 2 * (i % 2);
+            const float own = slope_at(column, z[0]);
+            const float next = slope_at(column + 1, z[1]);
+            Act* to = dz + at * p.cols + column;
+            if (p.cols % 2 == 0) {
+                if (column < p.cols) store_two(to, own, next);
+            } else {
+                if (column < p.cols) to[0] = own;
+                if (column + 1 < p.cols) to[1] = next;
+            }
+        }
+    }
 }
 
 // targets: [n]; partials: [n, tiles, 2], largest and sum; hits: [n]

@@ -1,5 +1,5 @@
 // leaky_relu_squared: (z[n]) → (z if z ≥ 0 else slope·z)². leaky_relu_squared_grad: (z[n], dh[n]) → dz = 2z·dh for z ≥ 0,
-// 2·slope²·z·dh below. One thread per four elements.
+// 2·slope²·z·dh below. One thread per eight elements.
 
 #include "shared/elements.cuh"
 

@@ -15,10 +15,10 @@ pub(super) const KERNELS: &[&Kernel] = &[&LEAKY_RELU_SQUARED, &LEAKY_RELU_SQUARE
 
 pub(super) fn leaky_relu_squared(op: &LeakyReluSquared, low: &mut Lowering<'_>) {
     let bindings = vec![Input(0), Output(0)];
-    low.launch_fours(&LEAKY_RELU_SQUARED, bindings, low.output(0).numel(), &[op.slope.into()]);
+    low.launch_eights(&LEAKY_RELU_SQUARED, bindings, low.output(0).numel(), &[op.slope.into()]);
 }
 
 pub(super) fn grad(op: &LeakyReluSquaredGrad, low: &mut Lowering<'_>) {
     let bindings = vec![Input(0), Input(1), Output(0)];
-    low.launch_fours(&LEAKY_RELU_SQUARED_GRAD, bindings, low.output(0).numel(), &[op.slope.into()]);
+    low.launch_eights(&LEAKY_RELU_SQUARED_GRAD, bindings, low.output(0).numel(), &[op.slope.into()]);
 }

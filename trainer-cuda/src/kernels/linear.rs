@@ -66,7 +66,7 @@ static SUM: Kernel = Kernel { signature: "rwuuuu", ..kernel(&BF16, "linear_bf16_
 static STACKS: [Kernel; 3] = [
     stack(&SOURCE, "linear_64_stack"),
     stack(&SOURCE, "linear_128_stack"),
-    stack(&BF16, "linear_bf16_stack"),
+    Kernel { signature: "aaouuuuuuuuuuuuuufu", ..stack(&BF16, "linear_bf16_stack") },
 ];
 
 const fn stack(source: &'static Source, entry: &'static str) -> Kernel {

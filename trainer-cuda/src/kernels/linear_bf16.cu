@@ -125,7 +125,7 @@ linear_bf16_grad(const Act* a, const Act* b, float* y, Product p) {
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-linear_bf16_stack(const float* a, const float* b, float* y, StackedProduct stack) {
+linear_bf16_stack(const Act* a, const Act* b, Act* y, StackedProduct stack) {
     __shared__ SlicePair stages[2];
     const Product p = stack.member();
     tile<NT | NN | TN>(stages, a, b, p, Part{0, p.depth, stack.tile()}, Store{y, p.accumulate});

@@ -44,7 +44,7 @@ mod xsa;
 
 pub(crate) use fill::fill;
 pub(crate) use product_check::{DIFFERENCES, largest_difference, noise, own_product};
-pub(crate) use product_library::{round, rounded_words, rounds};
+pub(crate) use product_library::{round, round_rows, rounded_words, rounds};
 pub(crate) use round_bf16::{narrow, widen};
 
 use crate::kernel::Kernel;

@@ -20,15 +20,15 @@ nesterov_momentum(Rows<MomentumRow> table, const float* clip, const float* mu, u
     const float coefficient = *clip;
     const float kept = *mu;
     const bool known = finite(coefficient);
-    each_of_piece(own.block, x.n, [&](u32 i) {
+    own_eight(own.block, x.n, [&](Form form, u32 i) {
         if (!known) {
-            x.u[i] = 0.0f;
+            form.store(x.u, i, {});
             return;
         }
-        const float grad = coefficient * x.g[i];
-        const float momentum = kept * x.m[i] + grad;
-        x.m[i] = momentum;
-        x.u[i] = grad + kept * momentum;
+        const Eight grad = form.load(x.g, i) * coefficient;
+        const Eight momentum = add_products(grad, form.load(x.m, i), kept);
+        form.store(x.m, i, momentum);
+        form.store(x.u, i, add_products(grad, momentum, kept));
     });
 }
 
@@ -43,18 +43,18 @@ extern "C" __global__ void __launch_bounds__(256)
 muon_apply(Rows<MuonRow> table, const float* lr_scale, u32 rows, float update, float decay, u32 decay_first) {
     __shared__ u32 found;
     const Own<MuonRow> own = table.own(rows, found);
-    float* w = own.row.w;
-    const float* o = own.row.o;
+    const MuonRow& x = own.row;
     const float rate = update * *lr_scale;
     // Decay as a subtraction: 1-decay itself would lose most digits of a small decay.
     const float shrink = decay * *lr_scale;
-    each_of_piece(own.block, own.row.n, [&](u32 i) {
-        const float step = rate * o[i];
-        if (decay_first != 0) {
-            w[i] -= shrink * w[i] + step;
-        } else {
-            const float moved = w[i] - step;
-            w[i] = moved - shrink * moved;
+    own_eight(own.block, x.n, [&](Form form, u32 i) {
+        Eight w = form.load(x.w, i);
+        const Eight step = form.load(x.o, i) * rate;
+#pragma unroll
+        for (u32 k = 0; k < 8; k++) {
+            const float moved = w.v[k] - step.v[k];
+            w.v[k] = decay_first != 0 ? w.v[k] - (shrink * w.v[k] + step.v[k]) : moved - shrink * moved;
         }
+        form.store(x.w, i, w);
     });
 }

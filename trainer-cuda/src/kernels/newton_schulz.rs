@@ -1,6 +1,7 @@
 //! Launches of `newton_schulz`: the bank is copied into one stack, and every product of an iteration, three of them, is one
 //! launch over the stack; so are the combinations between them. The last one writes the results. A tall matrix is iterated as
-//! its transpose, which is never formed: the products read it the other way round.
+//! its transpose, which is never formed: the products read it the other way round. In bf16 the stacks are so too, which is all
+//! that the products read of them.
 //!
 //! Invariant: the bits of a result do not depend on how many matrices there are, nor on which.
 
@@ -17,13 +18,13 @@ const fn kernel(entry: &'static str, signature: &'static str) -> Kernel {
     Kernel { source: &SOURCE, entry, signature, threads: ELEMENTS }
 }
 
-static STACK: Kernel = kernel("newton_schulz_stack", "ru|wwu");
+static SQUARES: Kernel = kernel("newton_schulz_squares", "ru|wu");
 static NORMS: Kernel = kernel("newton_schulz_norms", "rwu");
-static NORMALIZE: Kernel = kernel("newton_schulz_normalize", "rwuu");
-static COMBINE: Kernel = kernel("newton_schulz_combine", "rwuff");
-static RESULT: Kernel = kernel("newton_schulz_result", "wu|rruf");
+static STACK: Kernel = kernel("newton_schulz_stack", "ru|rou");
+static COMBINE: Kernel = kernel("newton_schulz_combine", "aouff");
+static RESULT: Kernel = kernel("newton_schulz_result", "wu|aauf");
 
-pub(super) const KERNELS: &[&Kernel] = &[&STACK, &NORMS, &NORMALIZE, &COMBINE, &RESULT];
+pub(super) const KERNELS: &[&Kernel] = &[&SQUARES, &NORMS, &STACK, &COMBINE, &RESULT];
 
 /// The stacks of an iteration.
 struct Stacks {
@@ -41,8 +42,8 @@ pub(super) fn newton_schulz(op: &NewtonSchulz, low: &mut Lowering<'_>) {
     assert!(op.steps > 0, "the last iteration writes the results");
     let (shape, count) = (low.matrix(0), low.inputs());
     let (n, side) = (shape[0] * shape[1], shape[0].min(shape[1]));
-    let [gram, square] = [0, 1].map(|_| low.scratch(count * side * side));
-    let [x, update] = [0, 1].map(|_| low.scratch(count * n));
+    let [gram, square] = [0, 1].map(|_| low.activations(count * side * side));
+    let [x, update] = [0, 1].map(|_| low.activations(count * n));
     let stacks = Stacks { count, shape, x, gram, square, update };
     stacks.normalized(low);
     for left in (0..op.steps).rev() {
@@ -68,9 +69,9 @@ impl Stacks {
         let n = self.shape[0] * self.shape[1];
         let pieces = n.div_ceil(PIECE);
         let (sums, norms) = (low.scratch(self.count * pieces), low.scratch(self.count));
-        low.launch_rows(&STACK, self.members(), vec![self.x.clone(), sums.clone()], vec![n.into()]);
+        low.launch_rows(&SQUARES, self.members(), vec![sums.clone()], vec![n.into()]);
         low.launch(&NORMS, vec![sums, norms.clone()], vec![pieces.into()], self.count);
-        low.launch_elements(&NORMALIZE, vec![norms, self.x.clone()], self.count * n, &[n.into()]);
+        low.launch_rows(&STACK, self.members(), vec![norms, self.x.clone()], vec![n.into()]);
     }
 
     /// `a = x·xᵀ`, `b = c₁·a + c₂·a·a`, `update = b·x`; `b` is symmetric.
@@ -101,7 +102,7 @@ impl Stacks {
         Product { form, extents, stack: Some(self.count), a, b, y, finish: Finish::Store }.launch(low);
     }
 
-    /// `y ← y_factor·y + x_factor·x`, stacks of matrices of `n` floats.
+    /// `y ← y_factor·y + x_factor·x`, stacks of matrices of `n` entries.
     fn combine(
         &self,
         low: &mut Lowering<'_>,
@@ -110,7 +111,7 @@ impl Stacks {
         [y_factor, x_factor]: [f64; 2],
     ) {
         let factors = [y_factor.into(), x_factor.into()];
-        low.launch_elements(&COMBINE, vec![x.clone(), y.clone()], self.count * n, &factors);
+        low.launch_eights(&COMBINE, vec![x.clone(), y.clone()], self.count * n, &factors);
     }
 
     /// What is left of `x` in an iteration.

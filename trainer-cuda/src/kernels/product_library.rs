@@ -3,12 +3,15 @@
 //! The library's own epilogues (bias, ReLU, GELU) are none of ours.
 
 use super::linear::{Finish, Matrix, Product};
-use crate::kernel::{ELEMENTS, Kernel, Param, Source};
+use crate::kernel::{ELEMENTS, Kernel, Param, Source, Storage};
 use crate::lower::{Binding, Launch, Lowering};
+use crate::rows::Row;
 
 static SOURCE: Source = Source { file: "product_library.cu", text: include_str!("product_library.cu") };
 static ROUND: Kernel =
     Kernel { source: &SOURCE, entry: "round_bf16_f32", signature: "awuu", threads: ELEMENTS };
+static ROUND_ROWS: Kernel =
+    Kernel { source: &SOURCE, entry: "round_bf16_rows", signature: "rwu|", threads: ELEMENTS };
 static ROUND_PACKED: Kernel =
     Kernel { source: &SOURCE, entry: "round_bf16_packed", signature: "rwuuuu", threads: ELEMENTS };
 static ACTIVATION: Kernel =
@@ -16,7 +19,7 @@ static ACTIVATION: Kernel =
 static ADD_SCALED: Kernel =
     Kernel { source: &SOURCE, entry: "product_add_scaled", signature: "oaruu", threads: ELEMENTS };
 
-pub(super) const KERNELS: &[&Kernel] = &[&ROUND, &ROUND_PACKED, &ACTIVATION, &ADD_SCALED];
+pub(super) const KERNELS: &[&Kernel] = &[&ROUND, &ROUND_ROWS, &ROUND_PACKED, &ACTIVATION, &ADD_SCALED];
 
 /// Words that hold `n` entries of bf16.
 pub(crate) fn rounded_words(n: usize) -> usize {
@@ -31,7 +34,16 @@ pub(crate) fn rounds(kernel: &'static Kernel) -> bool {
 /// The launch that rounds `n` floats of `x` from `offset` on into `y`.
 pub(crate) fn round(x: Binding, n: usize, offset: usize, y: Binding) -> Launch {
     let params = vec![n.into(), offset.into()];
-    Launch::new(&ROUND, vec![x, y], params, rounded_words(n).div_ceil(ELEMENTS))
+    Launch::new(&ROUND, vec![x, y], params, n.div_ceil(8 * ELEMENTS))
+}
+
+/// The same as a launch over rows, which is joined to others, where `launch` rounds all of a tensor of floats.
+pub(crate) fn round_rows(launch: &Launch) -> Option<Launch> {
+    let whole = std::ptr::eq(launch.kernel, &ROUND) && launch.params[1] == Param::U32(0);
+    let Param::U32(n) = launch.params[0] else { return None };
+    let row = Row::of_pieces(launch.bindings.clone(), n as usize);
+    (whole && launch.storage == Storage::Full)
+        .then(|| Launch::over(&ROUND_ROWS, vec![row], Vec::new(), Vec::new()))
 }
 
 /// Appends the launches of `product`; the operands of a stack are rounded as a whole.
@@ -50,7 +62,7 @@ pub(super) fn launch(product: Product, low: &mut Lowering<'_>) {
     low.launches.push(Launch::library(gemm, [a, b, onto.clone(), y.clone()], product.y.offset));
     match product.finish {
         Finish::Store | Finish::Accumulate | Finish::Residual(_) => {}
-        Finish::Activation(slope) => low.launch_elements(&ACTIVATION, vec![y], entries, &[slope.into()]),
+        Finish::Activation(slope) => low.launch_eights(&ACTIVATION, vec![y], entries, &[slope.into()]),
         Finish::AddScaled(stream, scale) => {
             let [_, cols, _] = product.extents;
             low.launch_elements(&ADD_SCALED, vec![y, stream, scale], entries, &[cols.into()]);

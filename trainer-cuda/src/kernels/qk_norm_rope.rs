@@ -1,6 +1,6 @@
 //! Launches of `qk_norm_rope`, `qk_norm_rope_at` and the gradient.
 
-use super::warps::{THREADS, blocks};
+use super::warps::{THREADS, head_blocks};
 use crate::kernel::{Kernel, Param, Source};
 use crate::lower::Binding::{self, Input, Output};
 use crate::lower::{Lowering, Table};
@@ -20,14 +20,14 @@ pub(super) const KERNELS: &[&Kernel] = &[&WHOLE, &AT, &GRAD, &GAIN];
 /// Rows that a block of [`GAIN`] adds up.
 const SUM_ROWS: usize = 1024;
 
-/// Scalars, and the number of heads in all tokens.
+/// Scalars, and the number of blocks for all heads of all tokens.
 fn params(op: &QkNormRope, low: &Lowering<'_>, has_gain: bool) -> (Vec<Param>, usize) {
     let [n, cols] = low.matrix(0);
-    let items = n * op.heads;
-    let sizes = [items, op.heads, op.seq, cols / op.heads, op.rope_dims / 2];
+    let (items, width) = (n * op.heads, cols / op.heads);
+    let sizes = [items, op.heads, op.seq, width, op.rope_dims / 2];
     let mut params: Vec<Param> = sizes.into_iter().map(Param::from).collect();
     params.push(has_gain.into());
-    (params, items)
+    (params, head_blocks(items, width))
 }
 
 fn angles(op: &QkNormRope) -> Binding {
@@ -41,27 +41,28 @@ fn gain(op: &QkNormRope, i: usize, has_gain: bool) -> Binding {
 
 pub(super) fn qk_norm_rope(op: &QkNormRope, low: &mut Lowering<'_>) {
     let has_gain = low.inputs() == 2;
-    let (params, items) = params(op, low, has_gain);
+    let (params, blocks) = params(op, low, has_gain);
     let bindings = vec![Input(0), gain(op, 1, has_gain), angles(op), Output(0)];
-    low.launch(&WHOLE, bindings, params, blocks(items));
+    low.launch(&WHOLE, bindings, params, blocks);
 }
 
 pub(super) fn at(op: &QkNormRopeAt, low: &mut Lowering<'_>) {
     let (op, has_gain) = (op.whole(), low.inputs() == 3);
-    let (params, items) = params(&op, low, has_gain);
+    let (params, blocks) = params(&op, low, has_gain);
     let bindings = vec![Input(0), gain(&op, 2, has_gain), angles(&op), Input(1), Output(0)];
-    low.launch(&AT, bindings, params, blocks(items));
+    low.launch(&AT, bindings, params, blocks);
 }
 
 pub(super) fn grad(op: &QkNormRopeGrad, low: &mut Lowering<'_>) {
     let (op, has_gain) = (&op.forward, low.inputs() == 3);
-    let (params, items) = params(op, low, has_gain);
-    let dots = low.scratch(items);
+    let (params, blocks) = params(op, low, has_gain);
+    let [n, _] = low.matrix(0);
+    let dots = low.scratch(n * op.heads);
     let dy = Input(low.inputs() - 1);
     let bindings = vec![Input(0), gain(op, 1, has_gain), angles(op), dy, Output(0), dots.clone()];
-    low.launch(&GRAD, bindings, params, blocks(items));
+    low.launch(&GRAD, bindings, params, blocks);
     if has_gain {
-        sum_rows(low, dots, [items / op.heads, op.heads], Output(1));
+        sum_rows(low, dots, [n, op.heads], Output(1));
     }
 }
 

@@ -1,25 +1,40 @@
-// scale_rows: (w[r,c], s[r]) → s⊙w, one thread per element. scale_rows_grad: (w[r,c], s[r], dy[r,c]) → (dw[r,c], ds[r]):
-// dw = s⊙dy, ds = Σ_c w⊙dy. One warp per row, strided over its columns.
+// scale_rows: (w[r,c], s[r]) → s⊙w. scale_rows_grad: (w[r,c], s[r], dy[r,c]) → (dw[r,c], ds[r]): dw = s⊙dy, ds = Σ_c w⊙dy.
+// One warp per row, eight columns a lane at a time.
 
+#include "shared/eights.cuh"
 #include "shared/reduce.cuh"
 
-// n: elements
-extern "C" __global__ void __launch_bounds__(256) scale_rows(const float* w, const float* s, float* y, u32 n, u32 cols) {
-    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n) y[i] = s[i / cols] * w[i];
+// Calls use(at, end) for a lane's eights of row `row`.
+template <class Use> __device__ inline void each_of_row(u32 row, u32 cols, Use use) {
+    const u32 end = (row + 1) * cols;
+    for (u32 at = row * cols + threadIdx.x % WARP * 8; at < end; at += WARP * 8) use(at, end);
+}
+
+template <bool WHOLE> __device__ inline void scaled(const float* w, float factor, float* y, u32 row, u32 cols) {
+    each_of_row(row, cols, [&](u32 at, u32 end) { store_eight<WHOLE>(y, at, end, eight_from<WHOLE>(w, at, end) * factor); });
+}
+
+extern "C" __global__ void __launch_bounds__(256) scale_rows(const float* w, const float* s, float* y, u32 rows, u32 cols) {
+    const u32 row = warp_index();
+    if (row >= rows) return;
+    cols % 8 == 0 ? scaled<true>(w, s[row], y, row, cols) : scaled<false>(w, s[row], y, row, cols);
+}
+
+template <bool WHOLE>
+__device__ inline float gradient(const float* w, float factor, const float* dy, float* dw, u32 row, u32 cols) {
+    float sum = 0.0f;
+    each_of_row(row, cols, [&](u32 at, u32 end) {
+        const Eight slope = eight_from<WHOLE>(dy, at, end);
+        sum += dot(eight_from<WHOLE>(w, at, end), slope);
+        store_eight<WHOLE>(dw, at, end, slope * factor);
+    });
+    return warp_sum(sum);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 scale_rows_grad(const float* w, const float* s, const float* dy, float* dw, float* ds, u32 rows, u32 cols) {
     const u32 row = warp_index();
     if (row >= rows) return;
-    const u32 lane = threadIdx.x % WARP;
-    const u32 first = row * cols;
-    float sum = 0.0f;
-    for (u32 c = lane; c < cols; c += WARP) {
-        dw[first + c] = s[row] * dy[first + c];
-        sum += w[first + c] * dy[first + c];
-    }
-    const float total = warp_sum(sum);
-    if (lane == 0) ds[row] = total;
+    const float sum = cols % 8 == 0 ? gradient<true>(w, s[row], dy, dw, row, cols) : gradient<false>(w, s[row], dy, dw, row, cols);
+    if (threadIdx.x % WARP == 0) ds[row] = sum;
 }

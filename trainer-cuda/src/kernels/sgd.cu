@@ -19,9 +19,11 @@ sgd(Rows<SgdRow> table, const float* clip, const float* lr_scale, u32 rows, floa
     const float coefficient = *clip;
     if (!finite(coefficient)) return;
     const float rate = lr * *lr_scale;
-    each_of_piece(own.block, x.n, [&](u32 i) {
-        const float velocity = momentum * x.m[i] + coefficient * x.g[i];
-        x.m[i] = velocity;
-        x.p[i] -= rate * velocity;
+    own_eight(own.block, x.n, [&](Form form, u32 i) {
+        const Eight grad = form.load(x.g, i) * coefficient;
+        const Eight velocity = add_products(grad, form.load(x.m, i), momentum);
+        const Eight p = form.load(x.p, i);
+        form.store(x.m, i, velocity);
+        form.store(x.p, i, add_products(p, velocity, -rate));
     });
 }

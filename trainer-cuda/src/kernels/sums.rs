@@ -54,7 +54,7 @@ pub(super) fn mean(low: &mut Lowering<'_>) {
 }
 
 pub(super) fn scale_by(low: &mut Lowering<'_>) {
-    low.launch_elements(&SCALE_BY, vec![Input(0), Input(1), Output(0)], low.output(0).numel(), &[]);
+    low.launch_eights(&SCALE_BY, vec![Input(0), Input(1), Output(0)], low.output(0).numel(), &[]);
 }
 
 pub(super) fn scale_by_grad(low: &mut Lowering<'_>) {

@@ -1,6 +1,6 @@
 //! Launches of `xsa` and its gradient.
 
-use super::warps::{THREADS, blocks};
+use super::warps::{THREADS, head_blocks};
 use crate::kernel::{Kernel, Source};
 use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
@@ -16,14 +16,16 @@ pub(super) const KERNELS: &[&Kernel] = &[&XSA, &XSA_GRAD];
 pub(super) fn xsa(op: &Xsa, low: &mut Lowering<'_>) {
     let [n, cols] = low.matrix(0);
     let items = n * op.heads;
-    let params = vec![items.into(), (op.heads / op.kv_heads).into(), (cols / op.heads).into()];
-    low.launch(&XSA, vec![Input(0), Input(1), Output(0)], params, blocks(items));
+    let width = cols / op.heads;
+    let params = vec![items.into(), (op.heads / op.kv_heads).into(), width.into()];
+    low.launch(&XSA, vec![Input(0), Input(1), Output(0)], params, head_blocks(items, width));
 }
 
 pub(super) fn grad(op: &XsaGrad, low: &mut Lowering<'_>) {
     let [n, cols] = low.matrix(0);
     let items = n * op.kv_heads;
-    let params = vec![items.into(), (op.heads / op.kv_heads).into(), (cols / op.heads).into()];
+    let width = cols / op.heads;
+    let params = vec![items.into(), (op.heads / op.kv_heads).into(), width.into()];
     let bindings = vec![Input(0), Input(1), Input(2), Output(0), Output(1)];
-    low.launch(&XSA_GRAD, bindings, params, blocks(items));
+    low.launch(&XSA_GRAD, bindings, params, head_blocks(items, width));
 }

@@ -5,6 +5,11 @@
 
 #include "shared/mma.cuh"
 
+// Eight neighbours of a vector: 16 bytes of bf16, the widest access that a thread has.
+struct Eight {
+    float v[8];
+};
+
 #ifdef ACTIVATIONS_BF16
 
 struct Act {
@@ -30,10 +35,17 @@ __device__ inline float4 four_at(const Act* x) {
 // Four neighbours at a multiple of four.
 __device__ inline void store_four(Act* y, float4 v) { *(uint2*)y = make_uint2(bf16_pair(v.x, v.y), bf16_pair(v.z, v.w)); }
 
-// Two neighbours at a multiple of two.
-__device__ inline float2 two_at(const Act* x) {
-    const u32 v = *(const u32*)x;
-    return make_float2(bf16_first(v), bf16_second(v));
+// Eight neighbours at a multiple of eight.
+__device__ inline Eight eight_at(const Act* x) {
+    const uint4 p = *(const uint4*)x;
+    return {{bf16_first(p.x), bf16_second(p.x), bf16_first(p.y), bf16_second(p.y), bf16_first(p.z), bf16_second(p.z),
+             bf16_first(p.w), bf16_second(p.w)}};
+}
+
+// Eight neighbours at a multiple of eight.
+__device__ inline void store_eight_at(Act* y, const Eight& e) {
+    *(uint4*)y = make_uint4(bf16_pair(e.v[0], e.v[1]), bf16_pair(e.v[2], e.v[3]), bf16_pair(e.v[4], e.v[5]),
+                            bf16_pair(e.v[6], e.v[7]));
 }
 
 // Two neighbours at a multiple of two.
@@ -49,6 +61,15 @@ __device__ inline float4 four_at(const float* x) { return *(const float4*)x; }
 
 __device__ inline void store_four(float* y, float4 v) { *(float4*)y = v; }
 
-__device__ inline float2 two_at(const float* x) { return *(const float2*)x; }
-
 __device__ inline void store_two(float* y, float first, float second) { *(float2*)y = make_float2(first, second); }
+
+__device__ inline Eight eight_at(const float* x) {
+    const float4 a = four_at(x);
+    const float4 b = four_at(x + 4);
+    return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
+}
+
+__device__ inline void store_eight_at(float* y, const Eight& e) {
+    store_four(y, make_float4(e.v[0], e.v[1], e.v[2], e.v[3]));
+    store_four(y + 4, make_float4(e.v[4], e.v[5], e.v[6], e.v[7]));
+}

@@ -1,33 +1,47 @@
-// First of two stages of the gradients that sum over the rows of matrices [n, d].
+// First of two stages of the gradients that sum over the rows of matrices [n, d]: a block sums over a strip, its warps'
+// sums are added in order, and the result goes to partials[chunk, SUMS, d], which column_sums.cu adds up.
 //
-// A block takes 64 columns, one per thread, hence coalesced, over a chunk of 32 rows in order; its sums go to
-// partials[chunk, SUMS, d], which column_sums.cu adds up. Chunks are short so that small batches fill a GPU too.
-//
-// `Op` is the op's own part: SUMS (1 or 2 sums per column); `Channel channel(c)`, what it loads once per column; and
-// `float2 terms(row, i, channel)`, which writes the elementwise results of one entry and returns its terms of the sums.
+// `Op` is the op's own part: SUMS (1 or 2 sums per column); `channels<WHOLE>(c)`, what it loads once for the columns
+// c .. c + 8; and `add_terms<WHOLE>(sums, row, at, end, channels)`, which writes the elementwise results of the entries
+// at .. at + 8 and adds their terms to the sums.
 
 #pragma once
 
-#include "shared/vector.cuh"
+#include "shared/strips.cuh"
 
-const u32 SUM_COLUMNS = 64;
-const u32 SUM_ROWS = 32;
+struct Sums {
+    Eight first, second;
+};
 
-template <class Op> __device__ inline void column_sums(const Op& op, float* partials, u32 n, u32 d) {
-    const u32 tiles = (d + SUM_COLUMNS - 1) / SUM_COLUMNS;
-    const u32 chunk = blockIdx.x / tiles;
-    const u32 c = blockIdx.x % tiles * SUM_COLUMNS + threadIdx.x;
+// What the warps of a block have summed; in shared memory.
+template <class Op> struct OfWarps {
+    float v[Op::SUMS][STRIP_WARPS][STRIP_COLUMNS];
+};
+
+template <bool WHOLE, class Op> __device__ inline Sums sums_of_warp(const Op& op, const Strip& strip) {
+    Sums sums = {};
+    if (strip.column >= strip.d) return sums;
+    const auto own = op.template channels<WHOLE>(strip.column);
+    strip.each_row([&](u32 row, u32 at, u32 end) { op.template add_terms<WHOLE>(sums, row, at, end, own); });
+    return sums;
+}
+
+template <class Op>
+__device__ inline void column_sums(const Op& op, OfWarps<Op>& of_warps, float* partials, u32 n, u32 d) {
+    const Strip strip = own_strip(n, d);
+    const Sums sums = d % 8 == 0 ? sums_of_warp<true>(op, strip) : sums_of_warp<false>(op, strip);
+    const u32 warp = threadIdx.x / 32;
+    const u32 in_strip = threadIdx.x % 32 * 8;
+    store_eight_at(&of_warps.v[0][warp][in_strip], sums.first);
+    if constexpr (Op::SUMS == 2) store_eight_at(&of_warps.v[1][warp][in_strip], sums.second);
+    __syncthreads();
+    const u32 c = strip.column - in_strip + threadIdx.x;
     if (c >= d) return;
-    const auto of_column = op.channel(c);
-    const u32 end = min((chunk + 1) * SUM_ROWS, n);
-    float first = 0.0f;
-    float second = 0.0f;
-    for (u32 row = chunk * SUM_ROWS; row < end; row++) {
-        const float2 terms = op.terms(row, row * d + c, of_column);
-        first += terms.x;
-        second += terms.y;
+#pragma unroll
+    for (u32 i = 0; i < Op::SUMS; i++) {
+        float sum = 0.0f;
+#pragma unroll
+        for (u32 k = 0; k < STRIP_WARPS; k++) sum += of_warps.v[i][k][threadIdx.x];
+        partials[(strip.chunk * Op::SUMS + i) * d + c] = sum;
     }
-    const u32 at = chunk * Op::SUMS * d + c;
-    partials[at] = first;
-    if (Op::SUMS == 2) partials[at + d] = second;
 }
