@@ -22,7 +22,7 @@
 #
 # With GOLF_BIN_DIR=DIR, what --pack made there is used and nothing is built. GOLF_DEVICE is the device (default: cuda:0).
 # NVRTC is needed, which tests/nvrtc.sh finds or fetches, unless the kernels were packed too; libraries in other folders are
-# named in GOLF_NVRTC, compiled kernels in GOLF_KERNELS.
+# named in GOLF_NVRTC, compiled kernels in GOLF_KERNELS. GOLF_WGMMA=off keeps Hopper's own products out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -262,6 +262,9 @@ step_sanitizer() {
     for tool in memcheck racecheck initcheck; do
         compute-sanitizer --tool "$tool" --error-exitcode 9 "$bin/golf" selftest --golden tests/goldens --device "$device"
     done
+    # Fixtures are in f32; heads of 64 channels take Hopper's own products where there are any.
+    compute-sanitizer --tool memcheck --error-exitcode 9 "$bin/golf" plan trace baseline --phase gradient --rows 1 --window 256 \
+        --device "$device" --precision bf16 >/dev/null
 }
 
 step_speed() {
@@ -276,7 +279,11 @@ step_speed() {
             done
         done
     done
-    "$bin/golf" bench kernels --device "$device" -o json >"$(result kernels)"
+    for precision in f32 bf16; do
+        "$bin/golf" bench kernels --device "$device" --precision "$precision" -o json >"$(result "kernels-$precision")"
+    done
+    # Attention without Hopper's own products, to compare.
+    GOLF_WGMMA=off "$bin/golf" bench kernels --device "$device" --precision bf16 -o json >"$(result kernels-bf16-warps)"
 }
 
 # Times golf against the peer, or alone where there is none, and says in a line per model what came out.

@@ -1,5 +1,5 @@
 //! `embed`: `(ids i32[n], table[v,d]) → table[ids][n,d]`. The table may be quantized.
-//! Gradient: `embed_grad`, `(ids, dy[n,d]) → dtable[v,d]`, rows summed in the order of their occurrence, so that the
+//! Gradient: `embed_grad`, `(ids, dy[n,d]) → dtable[v,d]`, rows summed in an order that ids alone decide, so that the
 //! result does not depend on the number of threads.
 
 use super::args::Args;
