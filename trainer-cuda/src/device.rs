@@ -2,24 +2,21 @@
 
 #![allow(unsafe_code)]
 
-use crate::cache;
-use crate::code::{CodeError, Unit};
+mod modules;
+
 use crate::cublaslt::{Addresses, CublasLt, Product};
-use crate::devices::{
-    DeviceError, DeviceInfo, closed, context, driver_version, info, milliseconds, reason, start,
-};
+use crate::devices::{DeviceError, DeviceInfo, closed, context, info, milliseconds, reason, start};
 use crate::driver::Driver;
 use crate::footprint::WORKSPACE;
 use crate::gemm::Gemm;
 use crate::kernel::{Kernel, Param, Storage};
-use crate::nvrtc::{Nvrtc, too_new};
+use crate::nvrtc::Nvrtc;
 use crate::products::ProductError;
 use crate::rows::{self, Row};
 use crate::staging::{LONGEST, Staging};
 use cudarc::driver::{
     CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, result, sys,
 };
-use cudarc::nvrtc::Ptx;
 use golf_core::backend::{BackendError, Room};
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -159,35 +156,8 @@ impl Device {
         BackendError::Driver { backend: self.name(), message }
     }
 
-    /// The error for code that was just compiled and that the driver does not take: of a newer CUDA than the driver's it
-    /// takes none.
-    fn refused(&self, kernel: &Kernel, error: DriverError) -> BackendError {
-        let versions = driver_version().ok().zip(self.nvrtc.map(|nvrtc| nvrtc.version));
-        match versions.and_then(|(driver, nvrtc)| too_new(nvrtc, driver)).filter(|_| is_about_code(error)) {
-            Some(cause) => BackendError::Kernel {
-                backend: self.name(),
-                kernel: kernel.entry.to_owned(),
-                message: format!("{}: {cause}", reason(&error)),
-            },
-            None => self.failed(error),
-        }
-    }
-
     pub(crate) fn bind(&self) -> Result<(), BackendError> {
         self.context.bind_to_thread().map_err(|error| self.failed(error))
-    }
-
-    /// Compiles `unit` for this device, and caches the code.
-    fn compile(&mut self, unit: Unit) -> Result<Vec<u8>, CodeError> {
-        let arch = self.info.arch();
-        let nvrtc = match self.nvrtc {
-            Some(nvrtc) => nvrtc,
-            None => *self.nvrtc.insert(Nvrtc::load().map_err(|error| unit.absent(&arch, error))?),
-        };
-        let code = nvrtc.compile(unit.source, &arch, unit.storage)?.code;
-        // A cache that cannot be written costs the next start its time.
-        let _ = cache::store(&unit.file_name(&arch), &code);
-        Ok(code)
     }
 
     /// The library of products, loaded and given its workspace on first use.
@@ -227,48 +197,6 @@ impl Device {
         zeroed.map_err(|error| self.failed(error))?;
         Ok(buffer)
     }
-
-    fn module(&mut self, kernel: &Kernel, storage: Storage) -> Result<Arc<CudaModule>, BackendError> {
-        if let Some(module) = self.modules.get(&(kernel.source.file, storage)) {
-            return Ok(Arc::clone(module));
-        }
-        let unit = Unit { source: kernel.source, storage };
-        let made = unit.load(&self.info.arch());
-        let known = made.map(|code| self.context.load_module(Ptx::from_binary(code))).transpose();
-        let module = match known {
-            Err(error) if !is_about_code(error) => return Err(self.failed(error)),
-            Ok(Some(module)) => module,
-            // Code that the driver does not take is another driver's.
-            made => {
-                let (backend, entry) = (self.name(), kernel.entry.to_owned());
-                let code = self.compile(unit);
-                let code = code.map_err(|error| {
-                    let refused = made
-                        .err()
-                        .map(|e| format!("\nthe driver does not take what is there: {}", reason(&e)));
-                    let message = format!("{error}{}", refused.unwrap_or_default());
-                    BackendError::Kernel { backend, kernel: entry, message }
-                })?;
-                self.context
-                    .load_module(Ptx::from_binary(code))
-                    .map_err(|error| self.refused(kernel, error))?
-            }
-        };
-        self.modules.insert((kernel.source.file, storage), Arc::clone(&module));
-        Ok(module)
-    }
-}
-
-/// Whether the driver says that it was given the wrong code, and not that something else is wrong.
-fn is_about_code(error: DriverError) -> bool {
-    use sys::CUresult as C;
-    matches!(
-        error.0,
-        C::CUDA_ERROR_INVALID_IMAGE
-            | C::CUDA_ERROR_NO_BINARY_FOR_GPU
-            | C::CUDA_ERROR_INVALID_SOURCE
-            | C::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
-    )
 }
 
 impl Driver for Device {
