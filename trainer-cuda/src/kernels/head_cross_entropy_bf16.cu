@@ -5,6 +5,7 @@
 // lanes that own the row, then over the four warps of the row in order. head_slope_bf16: dz of a chunk of rows.
 
 #include "shared/head.cuh"
+#include "shared/reduce.cuh"
 #include "shared/tile_bf16.cuh"
 
 __device__ inline PlainLines<Act> left_lines(const Head& p, const Act* x) {
@@ -36,16 +37,6 @@ __device__ inline Softcap softcap_of(const Head& p) { return {p.cap, 2.0f * LOG2
 struct OfWarps {
     float2 v[SIDE][4];
 };
-
-__device__ inline float largest_of_four(float x) {
-    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
-    return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
-}
-
-__device__ inline float sum_of_four(float x) {
-    x += __shfl_xor_sync(0xffffffffu, x, 1);
-    return x + __shfl_xor_sync(0xffffffffu, x, 2);
-}
 
 // Largest and Σ e^(ℓ - largest) over a warp's columns of the row `half` of matrix `m`, for all lanes that own it.
 __device__ inline float2 over_columns(const WarpSums& logits, u32 m, u32 half) {

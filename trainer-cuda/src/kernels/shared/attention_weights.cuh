@@ -4,6 +4,7 @@
 #pragma once
 
 #include "shared/mma.cuh"
+#include "shared/reduce.cuh"
 
 const float LOG2_E = 1.44269504f;
 // A score of nothing: below every score.
@@ -37,17 +38,6 @@ template <u32 N> __device__ inline void mask(float (&s)[N][4], u32 key, u32 quer
             if (own_key > own_query) s[n][i] = MASKED;
         }
     }
-}
-
-// Largest of a row's entries over the four lanes that own it.
-__device__ inline float largest_of_four(float x) {
-    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
-    return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
-}
-
-__device__ inline float sum_of_four(float x) {
-    x += __shfl_xor_sync(0xffffffffu, x, 1);
-    return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
 // Scores become weights, e^(scale·(s - largest)) with `factor` = scale·log₂e; earlier sums are rescaled to the new largest.

@@ -13,6 +13,19 @@ __device__ inline float warp_sum(float value) {
     return value;
 }
 
+// Largest of a row's entries over the four neighbours that own it in a result of tensor cores, given to each. Call with all
+// lanes.
+__device__ inline float largest_of_four(float x) {
+    x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, 1));
+    return fmaxf(x, __shfl_xor_sync(ALL_LANES, x, 2));
+}
+
+// The same for the sum.
+__device__ inline float sum_of_four(float x) {
+    x += __shfl_xor_sync(ALL_LANES, x, 1);
+    return x + __shfl_xor_sync(ALL_LANES, x, 2);
+}
+
 // Σ value over the block, given to every thread; `of_warps` is shared memory of a float per warp. Call with all threads.
 __device__ inline float block_sum(float value, float* of_warps) {
     value = warp_sum(value);
