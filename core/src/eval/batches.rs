@@ -46,8 +46,7 @@ impl Batch {
         spans: &'a [WindowSpan],
         seq: usize,
     ) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + 'a {
-        let rows = self.spans.iter().enumerate();
-        rows.map(move |(row, &index)| {
+        self.spans.iter().enumerate().map(move |(row, &index)| {
             let (span, count) = (&spans[index], spans[index].scored());
             let first = match self.asked {
                 None => row * seq + span.first_scored - span.start,
@@ -57,28 +56,33 @@ impl Batch {
         })
     }
 
+    /// Its windows, each with its row.
+    fn rows<'a>(&'a self, spans: &'a [WindowSpan]) -> impl Iterator<Item = (usize, &'a WindowSpan)> {
+        self.spans.iter().map(|&index| &spans[index]).enumerate()
+    }
+
     /// Number of scores.
     pub fn len(&self, spans: &[WindowSpan]) -> usize {
-        self.spans.iter().map(|&index| spans[index].scored()).sum()
+        self.rows(spans).map(|(_, span)| span.scored()).sum()
     }
 
     /// What its run is given of `tokens`.
     pub fn feed(&self, spans: &[WindowSpan], tokens: &[i32], seq: usize) -> Feed {
         let window = Window { rows: self.spans.len(), seq };
         let mut x = vec![0; window.tokens()];
-        for (row, span) in self.spans.iter().map(|&index| &spans[index]).enumerate() {
+        for (row, span) in self.rows(spans) {
             x[row * seq..][..span.end - span.start].copy_from_slice(&tokens[span.start..span.end]);
         }
         let Some(asked) = self.asked else {
             let mut targets = vec![0; window.tokens()];
-            for (row, span) in self.spans.iter().map(|&index| &spans[index]).enumerate() {
+            for (row, span) in self.rows(spans) {
                 targets[row * seq..][..span.end - span.start]
                     .copy_from_slice(&tokens[span.start + 1..span.end + 1]);
             }
             return Feed { window, tokens: x, rows: None, targets };
         };
         let (mut rows, mut targets) = (Vec::new(), Vec::new());
-        for (row, span) in self.spans.iter().map(|&index| &spans[index]).enumerate() {
+        for (row, span) in self.rows(spans) {
             // A window that scores fewer than others is asked for its last position again.
             let positions = (span.first_scored..span.first_scored + asked).map(|p| p.min(span.end - 1));
             for position in positions {

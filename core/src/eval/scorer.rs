@@ -1,6 +1,7 @@
 //! Scores of made-up targets: what probes ask, when they try whether a model's scores are probabilities.
 //!
-//! [`WindowScorer`] answers with the very plan that evaluations score with, on whatever backend. Tests answer with
+//! [`WindowScorer`] answers with the plan that evaluations score whole windows with, on whatever backend; where they ask for few
+//! positions of a window, they run the same model and leave out what these do not need. Tests answer with
 //! scorers that cheat. Not for results: nothing here is committed to or counted.
 
 use super::engine::Engine;
