@@ -93,6 +93,23 @@ impl fmt::Display for Device {
 }
 
 impl Device {
+    /// How training forms products on it unless somebody says otherwise: on tensor cores, where there are any, as the
+    /// published scripts do. Scores are in f32 unless asked for.
+    pub fn training_precision(self) -> Precision {
+        match self {
+            Device::Cuda(_) => Precision::Bf16,
+            Device::Auto | Device::Cpu | Device::Reference | Device::Wgpu(_) => Precision::F32,
+        }
+    }
+
+    /// Tokens at a time that keep it busy in scoring and test-time training, as one of `ranks` that share a chunk.
+    pub fn batch_tokens(self, ranks: usize) -> usize {
+        match self {
+            Device::Cuda(_) => (32_768 / ranks).max(4096),
+            Device::Auto | Device::Cpu | Device::Reference | Device::Wgpu(_) => 8192,
+        }
+    }
+
     /// The device that `auto` means on this machine, said on stderr with the reason; any other device is itself.
     pub fn settled(self) -> Device {
         if self != Device::Auto {

@@ -194,7 +194,7 @@ fn without_the_library_our_own_kernels_form_the_products_and_it_is_said_once() {
 }
 
 #[test]
-fn products_that_the_library_refuses_when_it_forms_them_are_our_own_kernels() {
+fn products_that_the_library_refuses_are_its_second_choices_or_our_own_kernels() {
     let Some(device) = device() else { return };
     let training = Training::new(device);
     let run = |out: &str, products: &str| {
@@ -205,18 +205,21 @@ fn products_that_the_library_refuses_when_it_forms_them_are_our_own_kernels() {
     let said = run("refused", "refused");
     assert!(said.contains("cuBLASLt does not take the product"), "{said}");
     assert_eq!(training.artifact("refused"), training.artifact("without"));
+    let said = run("second", "first-refused");
+    assert!(!said.contains("does not take") && counts(&said)[1] > 0, "{said}");
 }
 
 #[test]
-fn a_device_without_memory_left_names_a_micro_batch_and_that_one_fits() {
+fn a_device_without_memory_left_names_a_micro_batch_and_that_one_is_taken_unless_told() {
     let Some(device) = device() else { return };
     let training = Training::new(device);
     let run = |out: &str, rows: &str| {
         let more = ["--set", "train_batch_tokens=2048", "--set", "grad_accum_steps=1", "--set", rows];
-        let mut command = training.command(out, &[&more[..], &["--iterations", "1"]].concat());
+        let more = [&more[..], &["--iterations", "1", "--precision", "f32"]].concat();
+        let mut command = training.command(out, &more);
         command.env("GOLF_SOFTWARE_CUDA_MEMORY", "2000000").output().unwrap()
     };
-    let refused = run("large", "micro_batch_rows=64");
+    let refused = run("large", "micro_batch_rows=128");
     let said = stderr(&refused);
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("is out of memory: slot ") && said.contains(" of 2.0 MB are free"), "{said}");
@@ -224,6 +227,9 @@ fn a_device_without_memory_left_names_a_micro_batch_and_that_one_fits() {
     assert!(advised.starts_with("micro_batch_rows="), "{said}");
     let taken = run("advised", advised);
     assert!(taken.status.success(), "{advised}: {}", stderr(&taken));
+    let chosen = run("chosen", "micro_batch_rows=0");
+    assert!(chosen.status.success(), "{}", stderr(&chosen));
+    assert_eq!(training.artifact("chosen"), training.artifact("advised"));
 }
 
 #[test]

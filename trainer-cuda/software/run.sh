@@ -5,7 +5,7 @@
 #
 # The device is what these say: GOLF_SOFTWARE_CUDA_DEVICES (1), GOLF_SOFTWARE_CUDA_MEMORY (bytes, 8 GiB),
 # GOLF_SOFTWARE_CUDA_ORDER (`backwards` runs threads and blocks last to first), GOLF_SOFTWARE_CUDA_PRODUCTS and
-# GOLF_SOFTWARE_CUDA_COLLECTIVES (`no` leaves the library out; `refused`, of products, refuses each when it is to be formed),
+# GOLF_SOFTWARE_CUDA_COLLECTIVES (`no` leaves the library out; `refused`, of products, refuses each when it is to be formed, `first-refused` the first algorithm of each),
 # GOLF_SOFTWARE_CUDA_VERSION (the CUDA that the driver is of, 13000), GOLF_SOFTWARE_CUDA_COUNTS (`yes` says at the end what was done),
 # GOLF_SOFTWARE_CUDA_FAIL_AT (the kernel of this number fails, and the device is lost). Compiled kernels are kept beside the libraries, unless
 # GOLF_SOFTWARE_CUDA_CACHE names another folder: no GPU's are among them.

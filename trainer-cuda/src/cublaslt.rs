@@ -1,7 +1,7 @@
 //! Products by NVIDIA's library, which is found at run time: descriptors and an algorithm, chosen once per shape.
 //!
-//! Invariant: a product is deterministic. The algorithm is the library's first for this shape and device, its workspace is
-//! fixed, and reductions in place, which add in the order of arrival, are not allowed.
+//! Invariant: a product is deterministic. Algorithms are the library's for this shape and device, in its own order; their
+//! workspace is fixed, and reductions in place, which add in the order of arrival, are not allowed.
 
 #![allow(unsafe_code)]
 
@@ -24,23 +24,28 @@ struct Open {
     handle: sys::cublasLtHandle_t,
 }
 
-/// A product ready to be formed.
+/// A product ready to be formed by one of the library's algorithms.
 #[derive(Clone)]
-pub struct Product(Rc<Prepared>);
+pub struct Product {
+    prepared: Rc<Prepared>,
+    algorithm: sys::cublasLtMatmulAlgo_t,
+}
 
 impl Product {
     /// Bytes of an entry of the result.
     pub fn result_bytes(&self) -> usize {
-        self.0.result_bytes
+        self.prepared.result_bytes
     }
 }
+
+/// Algorithms that the library is asked for.
+const ALGORITHMS: usize = 8;
 
 struct Prepared {
     product: Description,
     left: Layout,
     right: Layout,
     result: Layout,
-    algorithm: sys::cublasLtMatmulAlgo_t,
     /// How often what it is added to is in the result.
     beta: f32,
     /// Of an entry of the result.
@@ -93,10 +98,13 @@ impl CublasLt {
         Ok(Self(Rc::new(Open { functions, handle })))
     }
 
-    /// Descriptors and the algorithm of `gemm`.
-    pub fn prepare(&self, gemm: &Gemm) -> Result<Product, ProductError> {
+    /// Descriptors of `gemm` with each of its algorithms, at least one, the library's favourite first.
+    pub fn prepare(&self, gemm: &Gemm) -> Result<Vec<Product>, ProductError> {
         let refused = |failure: Failure| ProductError::Refused { gemm: *gemm, reason: failure.to_string() };
-        self.prepared(gemm).map(|prepared| Product(Rc::new(prepared))).map_err(refused)
+        let prepared = Rc::new(self.prepared(gemm).map_err(refused)?);
+        let algorithms = self.algorithms(&prepared, gemm).map_err(refused)?;
+        let product = |algorithm| Product { prepared: Rc::clone(&prepared), algorithm };
+        Ok(algorithms.into_iter().map(product).collect())
     }
 
     fn prepared(&self, gemm: &Gemm) -> Result<Prepared, Failure> {
@@ -104,23 +112,25 @@ impl CublasLt {
         use sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F};
         let Columns { left, right, result } = gemm.columns();
         let layout = |stored, entry| Layout::new(&self.0, stored, entry, gemm.stack);
-        let mut prepared = Prepared {
+        let prepared = Prepared {
             product: Description::new(&self.0)?,
             left: layout(left, CUDA_R_16BF)?,
             right: layout(right, CUDA_R_16BF)?,
             result: layout(result, if gemm.half { CUDA_R_16BF } else { CUDA_R_32F })?,
-            algorithm: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
             beta: f32::from(u8::from(gemm.onto != Onto::Nothing)),
             result_bytes: gemm.result_bytes(),
         };
         prepared.product.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, left.transposed)?;
         prepared.product.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, right.transposed)?;
-        prepared.algorithm = self.algorithm(&prepared, gemm)?;
         Ok(prepared)
     }
 
-    /// The library's first choice under our conditions.
-    fn algorithm(&self, prepared: &Prepared, gemm: &Gemm) -> Result<sys::cublasLtMatmulAlgo_t, Failure> {
+    /// The library's choices under our conditions.
+    fn algorithms(
+        &self,
+        prepared: &Prepared,
+        gemm: &Gemm,
+    ) -> Result<Vec<sys::cublasLtMatmulAlgo_t>, Failure> {
         use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
         let preference = Preference::new(&self.0)?;
         let workspace = WORKSPACE as u64;
@@ -137,15 +147,15 @@ impl CublasLt {
             (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, result),
         ];
         words.into_iter().try_for_each(|(attribute, word)| preference.set(attribute, &word))?;
-        let mut found = sys::cublasLtMatmulHeuristicResult_t {
+        let mut found = [sys::cublasLtMatmulHeuristicResult_t {
             algo: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
             workspaceSize: 0,
             state: NONE_FOUND.status(),
             wavesCount: 0.0,
             reserved: [0; 4],
-        };
+        }; ALGORITHMS];
         let mut count = 0;
-        // SAFETY: handle and descriptors are live, and there is room for one result.
+        // SAFETY: handle and descriptors are live, and there is room for as many results as are asked for.
         check(unsafe {
             (self.0.functions.find)(
                 self.0.handle,
@@ -155,14 +165,15 @@ impl CublasLt {
                 prepared.result.raw,
                 prepared.result.raw,
                 preference.raw,
-                1,
-                &mut found,
+                ALGORITHMS as i32,
+                found.as_mut_ptr(),
                 &mut count,
             )
         })?;
-        // Where there is no result, its state is still what it was set to.
-        check(found.state)?;
-        if count == 1 { Ok(found.algo) } else { Err(NONE_FOUND) }
+        let found = &found[..(count.max(0) as usize).min(ALGORITHMS)];
+        let sound: Vec<_> =
+            found.iter().filter(|result| check(result.state).is_ok()).map(|result| result.algo).collect();
+        if sound.is_empty() { Err(NONE_FOUND) } else { Ok(sound) }
     }
 
     /// Queues `product` on `stream`.
@@ -173,7 +184,7 @@ impl CublasLt {
     /// workspace, in the context that the library was loaded for.
     pub unsafe fn multiply(
         &self,
-        Product(product): &Product,
+        Product { prepared: product, algorithm }: &Product,
         at: &Addresses,
         stream: cudarc::driver::sys::CUstream,
     ) -> Result<(), Failure> {
@@ -193,7 +204,7 @@ impl CublasLt {
                 product.result.raw,
                 at.result as *mut c_void,
                 product.result.raw,
-                &product.algorithm,
+                algorithm,
                 at.workspace as *mut c_void,
                 WORKSPACE,
                 stream.cast(),

@@ -296,7 +296,7 @@ impl Driver for Device {
         launched.map_err(|error| self.failed(error))
     }
 
-    fn product(&mut self, gemm: &Gemm) -> Result<Product, ProductError> {
+    fn products(&mut self, gemm: &Gemm) -> Result<Vec<Product>, ProductError> {
         let library = self.library().as_ref().map_err(Clone::clone)?;
         library.cublaslt.prepare(gemm)
     }

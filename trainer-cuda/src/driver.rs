@@ -57,8 +57,9 @@ pub trait Driver {
         params: &[Param],
     ) -> Result<(), BackendError>;
 
-    /// Makes the library ready to form `gemm`, or says why it does not.
-    fn product(&mut self, gemm: &Gemm) -> Result<Self::Product, ProductError>;
+    /// Makes the library ready to form `gemm`, in the ways that it knows, the one that it likes best first; or says why it does
+    /// not.
+    fn products(&mut self, gemm: &Gemm) -> Result<Vec<Self::Product>, ProductError>;
 
     /// Whether a library's products are compared with our own before they are used.
     fn is_checked(&self) -> bool;

@@ -80,6 +80,8 @@ pub enum Fidelity {
     Checked,
     /// It is compared, and takes every operand as it lies.
     Wrong,
+    /// The device is lost, as after an instruction that a GPU cannot do.
+    Fatal,
 }
 
 /// A call that was recorded.
@@ -300,6 +302,10 @@ impl Driver for Emulator {
             calls.push(Call::Launch { function, kernel, blocks, buffers, params });
             return Ok(());
         }
+        if self.wgmma == Some(Fidelity::Fatal) && kernel.source.is_for_hopper() {
+            let reason = format!("kernel `{}`: illegal instruction", kernel.entry);
+            return Err(BackendError::Lost { backend: self.name(), reason });
+        }
         let mut pointers: Vec<*mut u32> = buffers.iter().map(Memory::pointer).collect();
         let mut scalars: Vec<u32> = params.iter().map(|param| param.word()).collect();
         let pointers = pointers.iter_mut().map(|pointer| std::ptr::from_mut(pointer).cast::<c_void>());
@@ -328,9 +334,9 @@ impl Driver for Emulator {
         }
     }
 
-    fn product(&mut self, gemm: &Gemm) -> Result<Gemm, ProductError> {
+    fn products(&mut self, gemm: &Gemm) -> Result<Vec<Gemm>, ProductError> {
         let missing = || ProductError::Missing { reason: "none is emulated".to_owned() };
-        self.products.map(|_| *gemm).ok_or_else(missing)
+        self.products.map(|_| vec![*gemm]).ok_or_else(missing)
     }
 
     fn is_checked(&self) -> bool {

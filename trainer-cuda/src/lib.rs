@@ -184,16 +184,17 @@ impl<D: Driver> Cuda<D> {
     }
 
     /// Decides once whether Hopper's products are used, when a plan could use them.
-    fn check_hopper(&mut self, plan: &Plan) {
+    fn check_hopper(&mut self, plan: &Plan) -> Result<(), BackendError> {
         let asked = self.options.precision == Precision::Bf16 && hopper::concerns(plan);
         if self.hopper_checked || !asked || !self.driver.has_wgmma() || !hopper::allowed() {
-            return;
+            return Ok(());
         }
         self.hopper_checked = true;
-        match hopper::checked(&mut self.driver, self.options) {
+        match hopper::checked(&mut self.driver, self.options)? {
             Ok(()) => self.options.wgmma = true,
             Err(reason) => self.notes.push(reason.to_string()),
         }
+        Ok(())
     }
 
     /// The state `name`, made as zeros where there is none.
@@ -221,7 +222,7 @@ impl<D: Driver> Backend for Cuda<D> {
             for port in &plan.states {
                 self.state(&port.name, &port.operand.ty)?;
             }
-            self.check_hopper(&plan);
+            self.check_hopper(&plan)?;
             let Cuda { driver, states, executables, tables, chosen, notes, options, .. } = self;
             notes.extend(chosen.extend(driver, &plan, *options)?.iter().map(ToString::to_string));
             Ok(executables.push(Executable::new(driver, plan, states, tables, chosen, *options)?))

@@ -73,8 +73,8 @@ impl<P: Clone> Chosen<P> {
             if self.by_gemm.contains_key(&gemm) {
                 continue;
             }
-            let choice = match driver.product(&gemm) {
-                Ok(product) => checked(driver, &gemm, product)?,
+            let choice = match driver.products(&gemm) {
+                Ok(products) => first_that_agrees(driver, &gemm, products)?,
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = &choice {
@@ -118,10 +118,31 @@ pub fn library_products(plan: &Plan) -> Vec<(Gemm, usize)> {
     counted
 }
 
+/// The first of a library's ways to form `gemm` that runs and agrees with our own kernel; what was wrong with its favourite,
+/// if none does. A library may name an algorithm that it then refuses, such as one that takes no sum from elsewhere.
+fn first_that_agrees<D: Driver>(
+    driver: &mut D,
+    gemm: &Gemm,
+    products: Vec<D::Product>,
+) -> Result<Result<D::Product, ProductError>, BackendError> {
+    let mut refusal = None;
+    for product in products {
+        match checked(driver, gemm, product)? {
+            Ok(product) => return Ok(Ok(product)),
+            Err(reason) => refusal = refusal.or(Some(reason)),
+        }
+    }
+    let none = || ProductError::Refused { gemm: *gemm, reason: "it named no algorithm".to_owned() };
+    Ok(Err(refusal.unwrap_or_else(none)))
+}
+
 /// Largest difference allowed for sums of `depth` products of numbers in [-1, 1): a fiftieth of what such sums typically are,
-/// √depth / 3. Orders of addition differ by far less; a wrong matrix differs by more than all of it.
-fn bound(depth: usize) -> f32 {
-    (depth as f32).sqrt() / 150.0
+/// √depth / 3. Orders of addition differ by far less; a wrong matrix differs by more than all of it. A result in bf16 is off by
+/// another 2⁻⁸ of itself, and the largest of millions of such sums is some six times what they typically are.
+fn bound(gemm: &Gemm) -> f32 {
+    let [_, _, depth] = gemm.extents;
+    let typical = (depth as f32).sqrt() / 3.0;
+    typical / 50.0 + if gemm.half { 6.0 * typical / 256.0 } else { 0.0 }
 }
 
 /// `product`, where the device forms it as our own kernel does.
@@ -133,9 +154,8 @@ fn checked<D: Driver>(
     if !driver.is_checked() {
         return Ok(Ok(product));
     }
-    let [_, _, depth] = gemm.extents;
     let (error, bound) = match difference(driver, gemm, &product) {
-        Ok(error) => (error, bound(depth)),
+        Ok(error) => (error, bound(gemm)),
         // The comparison takes more memory than the plan; without one there is no belief.
         Err(BackendError::OutOfMemory { what, .. }) => {
             let reason = format!("no memory to compare it with our own: {what}");

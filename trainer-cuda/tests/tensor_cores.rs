@@ -146,6 +146,21 @@ fn a_device_whose_warpgroups_compute_something_else_falls_back_and_says_so() {
     }
 }
 
+#[test]
+fn a_device_that_is_lost_by_warpgroups_ends_with_how_to_do_without() {
+    let test = "a_device_that_is_lost_by_warpgroups_ends_with_how_to_do_without";
+    let Some([mut device, _]) = devices(test, |emulator| emulator.with_wgmma(Fidelity::Fatal)) else {
+        return;
+    };
+    let mut graph = Graph::new();
+    let [q, k, v] = ["q", "k", "v"].map(|name| graph.input(name, TensorType::f32(&[8, 64])));
+    let y = graph.push(Attention { heads: 1, kv_heads: 1, seq: 8 }, &[q, k, v]).expect("the operands fit")[0];
+    graph.output("y", y);
+    let compiled = block_on(device.compile(Plan::new("one head", &graph, PlanOptions::default())));
+    let error = compiled.expect_err("the device is lost").to_string();
+    assert!(error.contains("illegal instruction") && error.contains("`GOLF_WGMMA=off`"), "{error}");
+}
+
 /// Those of [`SHAPES`] whose products warpgroups form.
 fn of_warpgroups() -> Vec<[usize; 5]> {
     SHAPES.into_iter().filter(|[.., width]| (33..=64).contains(width)).collect()

@@ -11,15 +11,17 @@ mod report;
 mod session;
 
 use super::load;
-use crate::device::Target;
+use crate::device::{Device, Target};
 use crate::exit::{Outcome, Status};
 use crate::flags::{DeviceFlags, RankFlags, positive};
 use crate::ranks::role::{self, Part};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
+use golf_core::collective::Transport;
 use golf_core::eval::{
     AdaptOptions, EvalOptions, ModelWeights, TrainThenScoreOptions, Trainable, TttOptimizer, WindowRule,
 };
+use golf_core::train::recipe::Precision;
 use report::Report;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -96,9 +98,10 @@ pub struct EvalArgs {
     device: DeviceFlags,
     #[command(flatten)]
     ranks: RankFlags,
-    /// Most tokens of a batch; bounds memory. Ranks take whole batches: a chunk should have a few for each.
-    #[arg(long, default_value_t = 8192, value_parser = positive)]
-    batch_tokens: usize,
+    /// Most tokens of a batch; bounds memory (default: 8192; on CUDA 32768 divided by the ranks). Ranks take whole batches: a
+    /// chunk should have a few for each.
+    #[arg(long, value_parser = positive)]
+    batch_tokens: Option<usize>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -179,7 +182,7 @@ impl EvalArgs {
         }
     }
 
-    fn options(&self, target: &Target, window: usize, bos: i32) -> EvalOptions {
+    fn options(&self, target: &Target, ranks: usize, window: usize, bos: i32) -> EvalOptions {
         let rule = match (self.stride, self.as_published) {
             (None, _) => WindowRule::NonOverlapping,
             (Some(_), false) => WindowRule::Exact,
@@ -193,7 +196,7 @@ impl EvalArgs {
             stride: self.stride.unwrap_or(window),
             documents: self.documents.then_some(bos),
             chunk: self.ttt_chunk,
-            batch_tokens: self.batch_tokens,
+            batch_tokens: self.batch_tokens.unwrap_or(target.device.batch_tokens(ranks)),
             plans: target.plans,
         }
     }
@@ -248,7 +251,12 @@ fn evaluate(args: &EvalArgs, mut part: Option<&mut Part>) -> Outcome {
     let stream = input::describe(stream, artifact_sha256, &chosen);
     let model = ModelWeights::from_artifact(&artifact)?;
     let target = args.ranks.on(args.device.target());
-    let options = args.options(&target, window, bos);
+    if first && !args.quiet && matches!((target.device, target.precision), (Device::Cuda(_), Precision::F32))
+    {
+        eprintln!("note: products are formed in f32; `--precision bf16` forms them on tensor cores");
+    }
+    let ranks = part.as_ref().map_or(1, |part| part.transport.size());
+    let options = args.options(&target, ranks, window, bos);
 
     let without_ttt = match args.compare && args.ttt != Ttt::Off {
         true => {

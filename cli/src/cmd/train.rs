@@ -11,7 +11,7 @@ pub(super) mod shards;
 
 use crate::cmd::inspect::CAP_BYTES;
 use crate::cmd::{load, report};
-use crate::config::{self, Config, Given, Resolved, RunSettings};
+use crate::config::{self, Config, Given, Resolved};
 use crate::device::{Device, Target};
 use crate::exit::{Outcome, Status};
 use crate::flags::positive;
@@ -21,11 +21,11 @@ use crate::ranks::role::{self, Part};
 use crate::ranks::signals;
 use clap::{Args, Parser};
 pub use error::StartError;
+use golf_core::collective::Transport;
 use golf_core::data::TokenStream;
 use golf_core::tokenizer::Tokenizer;
 use golf_core::train::feed::Feed;
 use golf_core::train::metrics::{Event, Sink};
-use golf_core::train::recipe::Precision;
 use golf_core::train::session::{self, Every, Job, Resume};
 use golf_core::train::share::Reduction;
 use golf_core::train::validation::Validation;
@@ -35,6 +35,7 @@ use signal_hook::consts::SIGTERM;
 use std::error::Error;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Train a small language model within a wall-clock budget and write its artifact.
 ///
@@ -107,7 +108,7 @@ struct Shortcuts {
     /// auto, cpu, reference, wgpu[:N] or cuda[:N]
     #[arg(long)]
     device: Option<String>,
-    /// Products of matrices in f32, or in bf16 with sums in f32 (CUDA only)
+    /// Products of matrices in f32, or in bf16 with sums in f32: CUDA only, and its default
     #[arg(long, value_name = "f32|bf16")]
     precision: Option<String>,
     /// Threads; 0 is all cores
@@ -138,6 +139,7 @@ impl Shortcuts {
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> Outcome {
+    let started = Instant::now();
     let resolved = resolve(args)?;
     if args.print_config {
         print_config(&resolved, args.json);
@@ -147,22 +149,24 @@ pub fn run(args: &TrainArgs) -> Outcome {
     model.check()?;
     recipe.check()?;
     let patience = patience(run.rank_timeout)?;
-    role::run(args.ranks.or(args.gpus), patience, |part| train(args, &resolved, part))
+    role::run(args.ranks.or(args.gpus), patience, |part| train(args, resolved, part, started))
 }
 
 /// Trains, alone or as one of several ranks.
-fn train(args: &TrainArgs, resolved: &Resolved, part: Option<&mut Part>) -> Outcome {
-    let Config { run, model, recipe } = &resolved.config;
+fn train(args: &TrainArgs, resolved: Resolved, part: Option<&mut Part>, started: Instant) -> Outcome {
     let first = part.as_ref().is_none_or(|part| part.rank == 0);
     let tokenizer = tokenizer_of(&resolved.config)?;
-    let mut device = Opened::new(target(run, recipe.precision)?, part.as_deref())?;
+    let mut device = Opened::new(target(&resolved.config)?, part.as_deref())?;
+    let resolved = &fitted(resolved, &device, part.as_ref().map_or(1, |part| part.transport.size()));
+    let Config { run, model, recipe } = &resolved.config;
     let (train, validation) = open_data(&resolved.config, tokenizer.as_ref())?;
     let reduction = reduction(&run.reduction)?;
     let out = output_folder(resolved);
     let resume = resume_of(&run.resume);
     let lock = first.then(|| prepare(&out, &resume)).transpose()?;
     let style = Style { json: args.json, quiet: args.quiet };
-    let mut output = first.then(|| Output::open(&out, style, recipe, run.train_log_every)).transpose()?;
+    let mut output =
+        first.then(|| Output::open(&out, style, recipe, run.train_log_every, started)).transpose()?;
     if first && !args.json && !args.quiet {
         announce(resolved, &out);
     }
@@ -206,10 +210,20 @@ fn train(args: &TrainArgs, resolved: &Resolved, part: Option<&mut Part>) -> Outc
 }
 
 /// What a run computes on.
-fn target(run: &RunSettings, precision: Precision) -> Result<Target, StartError> {
+fn target(Config { run, recipe, .. }: &Config) -> Result<Target, StartError> {
     let device: Device = run.device.parse().map_err(StartError::Device)?;
     let threads = Some(run.threads).filter(|threads| *threads > 0);
-    Ok(Target { threads, precision, ..Target::from(device) })
+    Ok(Target { threads, precision: recipe.precision, ..Target::from(device) })
+}
+
+/// The configuration with as many rows at a time as fit a GPU that says how much memory it has, unless somebody said how many.
+/// All of its memory counts, used or not, so that a run goes on elsewhere as it began.
+fn fitted(resolved: Resolved, device: &Opened, ranks: usize) -> Resolved {
+    let room = device.total_memory().filter(|_| resolved.config.recipe.micro_batch_rows == 0);
+    match room.and_then(|total| Some((memory::rows(&resolved.config, total, ranks)?, total))) {
+        Some((rows, total)) => resolved.with_rows(rows, format!("with {:.1} GB", total as f64 / 1e9)),
+        None => resolved,
+    }
 }
 
 fn resolve(args: &TrainArgs) -> Result<Resolved, StartError> {

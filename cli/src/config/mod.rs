@@ -1,14 +1,16 @@
 //! The configuration of a training run and where each of its values comes from.
 //!
-//! Layers, weakest first: preset, tokenizer (vocabulary), file, environment, command line. All of them speak the keys of
+//! Layers, weakest first: preset, tokenizer (vocabulary) and device (precision, rows at a time), file, environment, command line. All of them speak the keys of
 //! [`table`]; an unknown key is an error with the closest known one. What decides a run's result is `model` and `recipe`,
 //! whose canonical JSON is hashed; `run` only says where and how often.
 
 mod layers;
 pub mod table;
 
+use crate::device::Device;
 use golf_core::model::ModelConfig;
 use golf_core::train::identity::config_hash;
+use golf_core::train::recipe::Precision;
 use golf_core::train::{Recipe, presets};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -88,6 +90,8 @@ pub enum Source {
     Default,
     /// The tokenizer's size.
     Tokenizer(String),
+    /// What the device is best at, or has room for.
+    Device(String),
     /// A configuration file.
     File(PathBuf),
     /// An environment variable.
@@ -102,6 +106,7 @@ impl fmt::Display for Source {
             Source::Preset(name) => write!(f, "preset {name}"),
             Source::Default => write!(f, "default"),
             Source::Tokenizer(path) => write!(f, "tokenizer {path}"),
+            Source::Device(device) => write!(f, "device {device}"),
             Source::File(path) => write!(f, "file {}", path.display()),
             Source::Env(name) => write!(f, "env {name}"),
             Source::Flag(flag) => write!(f, "flag {flag}"),
@@ -218,8 +223,21 @@ impl Resolved {
             let size = vocabulary(Path::new(&path))?;
             layers.text("model.vocab", &size.to_string(), Source::Tokenizer(path))?;
         }
+        let device = layers.config()?.run.device;
+        if let (Ok(known), Source::Preset(_)) = (device.parse::<Device>(), layers.source("recipe.precision"))
+            && known.training_precision() == Precision::Bf16
+        {
+            layers.text("recipe.precision", "bf16", Source::Device(device))?;
+        }
         let config = layers.config()?;
         Ok(Resolved { config, preset: name, notes: preset.notes, sources: layers.into_sources() })
+    }
+
+    /// The same with micro-batches of so many rows, which `device` has room for.
+    pub fn with_rows(mut self, rows: usize, device: String) -> Resolved {
+        self.config.recipe.micro_batch_rows = rows;
+        self.sources.insert("recipe.micro_batch_rows", Source::Device(device));
+        self
     }
 
     /// Hash of model and recipe.

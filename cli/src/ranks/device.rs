@@ -36,6 +36,14 @@ impl Opened {
         }
     }
 
+    /// Bytes of memory of a GPU that says so.
+    pub fn total_memory(&self) -> Option<u64> {
+        match self {
+            Opened::Any(..) => None,
+            Opened::Cuda(cuda) => Some(cuda.driver().info().memory),
+        }
+    }
+
     /// The backend on it.
     pub fn backend(&mut self) -> &mut dyn Backend {
         match self {

@@ -11,6 +11,7 @@
 //! | `start` | `config_hash`, `config` (model and recipe), `data`, `parameters`, `backend`, `version`, `train_tokens`, `ranks` |
 //! | `resume` | `step`, `train_ms`, `path` |
 //! | `step` | `step` (done), `iterations`, `loss`, `grad_norm`, `lr_scale`, `momentum`, `tokens` (of the step), `train_ms`, `fake_quant` |
+//! | `first_step` | `step`, `startup_ms` (wall clock from the start of the program to the end of its first step) |
 //! | `fake_quant` | `step` |
 //! | `validation` | `step`, `iterations`, `loss`, `bpb` (or null), `tokens`, `bytes` (or null), `train_ms` |
 //! | `checkpoint` | `step`, `path`, `bytes` |
@@ -68,6 +69,10 @@ pub enum Event {
         tokens: usize,
         train_ms: f64,
         fake_quant: bool,
+    },
+    FirstStep {
+        step: u64,
+        startup_ms: f64,
     },
     FakeQuant {
         step: u64,
@@ -163,6 +168,9 @@ impl Event {
                 "step:{step}/{iterations} train_loss:{loss:.4} train_time:{train_ms:.0}ms step_avg:{:.2}ms",
                 average(*train_ms, *step)
             ),
+            Event::FirstStep { step, startup_ms } => {
+                format!("first step done: step:{step} {:.1} s after the start", startup_ms / 1e3)
+            }
             Event::FakeQuant { step } => format!("fake_quant: on step:{step}"),
             Event::Validation { step, iterations, loss, bpb, train_ms, .. } => format!(
                 "step:{step}/{iterations} val_loss:{loss:.4}{} train_time:{train_ms:.0}ms step_avg:{:.2}ms",

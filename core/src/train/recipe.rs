@@ -140,7 +140,7 @@ pub struct Recipe {
     /// Takes from the token stream per step, each with one shift token of its own; the published scripts take 8 over all
     /// ranks.
     pub grad_accum_steps: usize,
-    /// Rows of one run of the gradient plan; 0 chooses by memory. Changes only the order of sums.
+    /// Rows of one run of the gradient plan; 0 is as many as have 8,192 tokens. Changes only the order of sums.
     pub micro_batch_rows: usize,
     /// How products are formed.
     pub precision: Precision,
@@ -306,7 +306,7 @@ impl Default for Recipe {
     }
 }
 
-/// Tokens of one run of the gradient plan that fit common memories for every preset.
+/// Tokens of one run of the gradient plan that fit common memories for every preset, and keep a CPU's cores busy.
 const MICRO_BATCH_TOKENS: usize = 8192;
 
 impl Recipe {
@@ -321,14 +321,18 @@ impl Recipe {
         self.train_batch_tokens / self.grad_accum_steps
     }
 
-    /// Rows of one run of the gradient plan: as set, otherwise the largest divisor of a take that has few enough tokens.
+    /// Rows of one run of the gradient plan: as set, otherwise the most that have few enough tokens.
     pub fn rows(&self) -> usize {
-        let rows = self.take_tokens() / self.train_seq_len;
         if self.micro_batch_rows > 0 {
             return self.micro_batch_rows;
         }
-        let fits = |r: &usize| rows.is_multiple_of(*r) && r * self.train_seq_len <= MICRO_BATCH_TOKENS;
-        (1..=rows).rev().find(fits).unwrap_or(1)
+        self.row_choices().find(|rows| rows * self.train_seq_len <= MICRO_BATCH_TOKENS).unwrap_or(1)
+    }
+
+    /// Rows that a run of the gradient plan may have, the most first: what divides a take.
+    pub fn row_choices(&self) -> impl Iterator<Item = usize> {
+        let take = self.take_tokens() / self.train_seq_len;
+        (1..=take).rev().filter(move |rows| take.is_multiple_of(*rows))
     }
 
     /// Runs of the gradient plan per step, on all ranks together.

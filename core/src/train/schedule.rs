@@ -61,6 +61,31 @@ pub fn lr_scale(recipe: &Recipe, step: u64, elapsed_ms: f64) -> f64 {
     }
 }
 
+/// What of the schedule does not fit into a run of about `steps` steps: lengths in steps were chosen for another machine.
+pub fn misfits(recipe: &Recipe, steps: u64) -> Vec<String> {
+    let decay = recipe.warmdown_iters;
+    let decays_at_once = recipe.warmdown_fraction == 0.0 && decay > steps;
+    let warms_up = recipe.muon_momentum_warmup_start != recipe.muon_momentum;
+    let warmup = recipe.muon_momentum_warmup_steps;
+    let found = [
+        (
+            decays_at_once,
+            format!("the final decay of {decay} steps begins with the first step"),
+            "warmdown_fraction=0.4",
+        ),
+        (
+            warms_up && warmup > steps,
+            format!("momentum warms up for {warmup} steps"),
+            "muon_momentum_warmup_steps=N",
+        ),
+    ];
+    let told = found.into_iter().filter(|(true_here, ..)| *true_here);
+    told.map(|(_, what, hint)| {
+        format!("{what}, and the run has about {steps} steps\nhint: `--set {hint}`, or fewer tokens a step (`train_batch_tokens`)")
+    })
+    .collect()
+}
+
 /// Sharpness of soft rounding where fake quantization begins and at the run's end (PR #606).
 const SHARPNESS: [f64; 2] = [1.0, 16.0];
 
@@ -110,6 +135,17 @@ mod tests {
             let got = lr_scale_at(step, elapsed, warmdown, cap, 20_000);
             assert!((got - value).abs() < 1e-15, "step {step}: {got}");
         }
+    }
+
+    #[test]
+    fn a_schedule_for_a_faster_machine_is_told() {
+        let recipe = Recipe { warmdown_iters: 3500, muon_momentum_warmup_steps: 1500, ..Recipe::default() };
+        let told = |recipe: &Recipe, steps| misfits(recipe, steps).len();
+        assert_eq!([20_000, 3500, 3499, 1499].map(|steps| told(&recipe, steps)), [0, 0, 1, 2]);
+        let message = &misfits(&recipe, 1200)[0];
+        assert!(message.contains("3500 steps") && message.contains("about 1200 steps"), "{message}");
+        let by_fraction = Recipe { warmdown_fraction: 0.4, muon_momentum_warmup_steps: 100, ..recipe };
+        assert_eq!(told(&by_fraction, 1200), 0);
     }
 
     #[test]

@@ -147,6 +147,7 @@ async fn run_here(
         clock: BudgetClock::system(Used::default()),
         saved: None,
         last_save_ms: 0.0,
+        warm_ms: None,
         trainer,
         origin,
         sink,

@@ -56,7 +56,8 @@ struct Preference {
 struct Algorithm {
     uint64_t workspace;
     uint32_t alignment[4];
-    uint64_t unused[5];
+    uint64_t number;
+    uint64_t unused[4];
 };
 static_assert(sizeof(Algorithm) == 64, "eight words");
 
@@ -239,11 +240,12 @@ EXPORTED cublasStatus_t cublasLtMatmulAlgoGetHeuristic(Handle*, const Descriptor
     }
     const bool types = a->type == CUDA_R_16BF && b->type == CUDA_R_16BF && (d->type == CUDA_R_32F || d->type == CUDA_R_16BF);
     if (!types || preference->reductions & REDUCTION_IN_PLACE) return CUBLAS_STATUS_NOT_SUPPORTED;
-    // All of the workspace, so that a caller who brings less is told.
-    Algorithm algorithm{preference->workspace, {}, {}};
-    std::memcpy(algorithm.alignment, preference->alignment, sizeof algorithm.alignment);
-    results[0] = {algorithm, preference->workspace, CUBLAS_STATUS_SUCCESS, 1.0f, {}};
-    *found = 1;
+    // All of the workspace, so that a caller who brings less is told; two algorithms, of which either will do.
+    for (*found = 0; *found < wanted && *found < 2; ++*found) {
+        Algorithm algorithm{preference->workspace, {}, static_cast<uint64_t>(*found), {}};
+        std::memcpy(algorithm.alignment, preference->alignment, sizeof algorithm.alignment);
+        results[*found] = {algorithm, preference->workspace, CUBLAS_STATUS_SUCCESS, 1.0f, {}};
+    }
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -254,7 +256,9 @@ EXPORTED cublasStatus_t cublasLtMatmul(Handle*, const Descriptor* descriptor, co
     if (!Matrices{*descriptor, *a_layout, *b_layout, *c_layout, *d_layout}.fit()) return CUBLAS_STATUS_INVALID_VALUE;
     // An algorithm that was named may still not do: not all of them take a sum that is not where the result is.
     const char* told = std::getenv("GOLF_SOFTWARE_CUDA_PRODUCTS");
-    if (told && std::strcmp(told, "refused") == 0) return CUBLAS_STATUS_NOT_SUPPORTED;
+    const bool refused = told && std::strcmp(told, "refused") == 0;
+    const bool first_refused = told && std::strcmp(told, "first-refused") == 0 && algorithm->number == 0;
+    if (refused || first_refused) return CUBLAS_STATUS_NOT_SUPPORTED;
     Multiplication call{operand(a, *a_layout, descriptor->transposed[0]), operand(b, *b_layout, descriptor->transposed[1]),
                         operand(c, *c_layout, 0), operand(d, *d_layout, 0), d_layout->members, 0.0f, 0.0f};
     std::memcpy(&call.alpha, alpha, sizeof call.alpha);

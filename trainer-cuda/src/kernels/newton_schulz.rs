@@ -3,7 +3,8 @@
 //! its transpose, which is never formed: the products read it the other way round. In bf16 the stacks are so too, which is all
 //! that the products read of them.
 //!
-//! Invariant: the bits of a result do not depend on how many matrices there are, nor on which.
+//! Invariant: where our own kernels form the products, the bits of a result do not depend on how many matrices there are, nor on
+//! which; a library may choose its algorithm by their number.
 
 use super::linear::{Finish, Matrix, Product};
 use crate::kernel::{ELEMENTS, Kernel, PIECE, Source};

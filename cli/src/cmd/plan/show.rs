@@ -28,9 +28,9 @@ pub(super) struct ShowArgs {
     /// Whose memory is stated: `cuda`, or any other GPU
     #[arg(long, value_name = "wgpu|cuda", default_value_t = Device::Wgpu(0))]
     device: Device,
-    /// How products are formed on `cuda`
-    #[arg(long, value_name = "f32|bf16", default_value = "f32", value_parser = precision())]
-    precision: Precision,
+    /// How products are formed on `cuda` (default: f32 in a plan, bf16 in a training run)
+    #[arg(long, value_name = "f32|bf16", value_parser = precision())]
+    precision: Option<Precision>,
     /// Print memory and work only, not the steps
     #[arg(long)]
     summary: bool,
@@ -54,12 +54,13 @@ fn training(args: &ShowArgs, preset: &str) -> Outcome {
     let given = Given { preset: Some(preset.to_owned()), ..Given::default() };
     let mut config: Config = Resolved::new::<ConfigError>(&given, |_| Ok(0))?.config;
     let recipe = &mut config.recipe;
-    recipe.precision = args.precision;
+    recipe.precision = args.precision.unwrap_or(args.device.training_precision());
+    let precision = format!("{:?}", recipe.precision).to_lowercase();
     let part = recipe.train_batch_tokens / GPUS / recipe.train_seq_len;
     recipe.train_seq_len = args.plan.window.unwrap_or(recipe.train_seq_len);
     let (rows, window) = (args.plan.rows.unwrap_or(part.max(1)), recipe.train_seq_len);
     let footprint = training::Footprint::of(&config, rows, args.device)?;
-    let (peak, precision) = (footprint.peak(), format!("{:?}", args.precision).to_lowercase());
+    let peak = footprint.peak();
     if args.json {
         let plans: Map<String, Value> =
             footprint.plans.iter().map(|(name, bytes)| ((*name).to_owned(), (*bytes).into())).collect();
@@ -90,7 +91,8 @@ fn training(args: &ShowArgs, preset: &str) -> Outcome {
 /// One plan.
 fn plan(args: &ShowArgs) -> Outcome {
     let plan = args.plan.plan(&args.plan.model()?, args.passes.options())?;
-    let memory = Memory::of(&plan, args.device, args.precision);
+    let precision = args.precision.unwrap_or_default();
+    let memory = Memory::of(&plan, args.device, precision);
     if args.json {
         println!("{:#}", as_json(&plan, &memory, args.summary));
         return Ok(Status::Done);
@@ -103,7 +105,7 @@ fn plan(args: &ShowArgs) -> Outcome {
         print!("{text}");
     }
     println!("{}", memory.line());
-    if let (Device::Cuda(_), Precision::Bf16) = (args.device, args.precision) {
+    if let (Device::Cuda(_), Precision::Bf16) = (args.device, precision) {
         println!("products in bf16, by cuBLASLt where it is there and agrees with our own kernel:");
         let products = golf_cuda::library_products(&plan);
         products.iter().for_each(|(gemm, count)| println!("  {count} x {gemm}"));

@@ -117,6 +117,9 @@ pub(in crate::cmd) struct Report {
     total: Line,
     ops: Vec<Line>,
     steps: Vec<Line>,
+    /// What the device had to tell, such as that a library is not used.
+    #[serde(default)]
+    notes: Vec<String>,
 }
 
 pub(super) fn run(args: &TraceArgs) -> Outcome {
@@ -145,7 +148,10 @@ pub(super) fn run(args: &TraceArgs) -> Outcome {
     let ops = by_op(&runs, total.seconds);
     let steps = (0..runs[0].len()).map(|i| single(&runs, i, total.seconds)).collect();
     let (rows, window) = (extents.window.rows, extents.window.seq);
-    print(&Report { plan: name, plan_hash, backend, rows, window, repeat, total, ops, steps }, args.output)?;
+    let notes = timed.backend().notes();
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
+    let report = Report { plan: name, plan_hash, backend, rows, window, repeat, total, ops, steps, notes };
+    print(&report, args.output)?;
     Ok(Status::Done)
 }
 

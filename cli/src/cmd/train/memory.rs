@@ -1,4 +1,5 @@
-//! What to do when a GPU's memory is too small for a run: the largest micro-batch that fits, by the plans' own calculus.
+//! How many rows a GPU takes at a time, by the plans' own calculus: the most that its memory holds, before a run; the most that
+//! would have fitted, when it turned out too small.
 
 use crate::config::Config;
 use crate::device::Device;
@@ -31,8 +32,17 @@ fn mb(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// Part of the free memory that plans may take; the rest is for code, tables and the gaps between buffers. An estimate.
+/// Part of the memory that plans may take; the rest is for code, tables and the gaps between buffers. An estimate.
 const USABLE: f64 = 0.95;
+
+/// The most rows of a micro-batch that plans of `config` have room for in `total` bytes, so that `ranks` share a step's
+/// micro-batches evenly; `None` where that is not known, or nothing fits.
+pub(super) fn rows(config: &Config, total: u64, ranks: usize) -> Option<usize> {
+    let Recipe { train_batch_tokens, train_seq_len, .. } = config.recipe;
+    let even = |rows: &usize| (train_batch_tokens / (rows * train_seq_len)).is_multiple_of(ranks);
+    let fits = |rows: &usize| taken(config, *rows).is_ok_and(|bytes| bytes as f64 <= USABLE * total as f64);
+    config.recipe.row_choices().filter(even).find(fits)
+}
 
 /// `error`, with advice where a GPU said that it has no memory left.
 pub(super) fn explained(error: TrainError, config: &Config) -> Box<dyn std::error::Error> {
@@ -53,11 +63,9 @@ fn taken(config: &Config, rows: usize) -> Result<u64, OpError> {
 
 /// What fits into `room` bytes; `None` where not memory but something else is at fault.
 fn advice(config: &Config, room: u64) -> Option<Advice> {
-    let Recipe { train_seq_len, .. } = config.recipe;
-    let take = config.recipe.take_tokens() / train_seq_len;
-    let smaller = (1..config.recipe.rows()).rev().filter(|rows| take.is_multiple_of(*rows));
-    let mut bytes = taken(config, config.recipe.rows()).ok()?;
-    for rows in smaller {
+    let now = config.recipe.rows();
+    let mut bytes = taken(config, now).ok()?;
+    for rows in config.recipe.row_choices().filter(|rows| *rows < now) {
         bytes = taken(config, rows).ok()?;
         if bytes as f64 <= USABLE * room as f64 {
             return Some(Advice::Rows { rows, bytes, room });
@@ -104,6 +112,19 @@ mod tests {
         );
         let room = needs[0] / 2;
         assert_eq!(advice(&config, room), Some(Advice::Nothing { bytes: needs[0], room }));
+    }
+
+    #[test]
+    fn a_run_takes_as_many_rows_as_fit_and_ranks_can_share() {
+        let config = config();
+        let need = |rows| taken(&config, rows).expect("a valid model");
+        let room = |rows| (need(rows) as f64 / USABLE).ceil() as u64;
+        assert_eq!(rows(&config, room(12), 1), Some(12));
+        assert_eq!(rows(&config, room(12) - 1, 1), Some(6));
+        // Twelve rows are one micro-batch, which two ranks cannot share; nor can five ranks any of them.
+        assert_eq!(rows(&config, room(12), 2), Some(6));
+        assert_eq!(rows(&config, room(12), 5), None);
+        assert_eq!(rows(&config, need(1) / 2, 1), None);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Style {
 
 /// The sink of a run.
 pub struct Output {
+    /// When the program started; `None` once its first step is done.
+    started: Option<Instant>,
     /// `None` once it cannot be written.
     metrics: Option<File>,
     style: Style,
@@ -45,8 +47,15 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens `metrics.jsonl` in `out` for appending, without a line that a killed process left unfinished.
-    pub fn open(out: &Path, style: Style, recipe: &Recipe, log_every: u64) -> io::Result<Output> {
+    /// Opens `metrics.jsonl` in `out` for appending, without a line that a killed process left unfinished. The program runs
+    /// since `started`.
+    pub fn open(
+        out: &Path,
+        style: Style,
+        recipe: &Recipe,
+        log_every: u64,
+        started: Instant,
+    ) -> io::Result<Output> {
         let metrics = Some(append_whole_lines(&out.join(METRICS))?);
         let bar = (!style.json && !style.quiet && io::stderr().is_terminal()).then(|| {
             let template = "{bar:30} {msg}";
@@ -55,6 +64,7 @@ impl Output {
         });
         let (recipe, last_line) = (recipe.clone(), Instant::now());
         Ok(Output {
+            started: Some(started),
             metrics,
             style,
             bar,
@@ -127,6 +137,17 @@ impl Output {
 
 impl Sink for Output {
     fn event(&mut self, event: &Event) {
+        self.tell(event);
+        if let Event::Step { step, .. } = *event
+            && let Some(started) = self.started.take()
+        {
+            self.tell(&Event::FirstStep { step, startup_ms: started.elapsed().as_secs_f64() * 1e3 });
+        }
+    }
+}
+
+impl Output {
+    fn tell(&mut self, event: &Event) {
         self.write(event);
         if self.style.json {
             println!("{}", event.json());

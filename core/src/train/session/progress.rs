@@ -12,6 +12,7 @@ use crate::train::finish::{self, Origin};
 use crate::train::metrics::{Event, Sink, StopReason};
 use crate::train::ranks;
 use crate::train::recipe::Recipe;
+use crate::train::schedule;
 use crate::train::trainer::{StepReport, Trainer};
 use crate::train::validation::Score;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,14 @@ pub(super) struct Run<'a, 'b> {
     /// Step of the newest checkpoint on disk.
     pub saved: Option<u64>,
     pub last_save_ms: f64,
+    /// Training time when the first steps were done, which load code and are slower.
+    pub warm_ms: Option<f64>,
 }
+
+/// Steps that say nothing of how long the others take.
+const FIRST_STEPS: u64 = 2;
+/// Steps after which the others' time is known well enough.
+const JUDGING_STEP: u64 = 10;
 
 impl Run<'_, '_> {
     /// Goes on from what rank 0 found.
@@ -91,6 +99,7 @@ impl Run<'_, '_> {
             let elapsed = ranks::from_first(self.trainer.collective(), "the clock", elapsed)?;
             let report = self.trainer.step(&mut job.train, elapsed).await?;
             self.report(&job.recipe, report);
+            self.tell_misfits(&job.recipe);
             self.tell_notes();
             if ranks::any(self.trainer.collective(), "interruption", (job.interrupted)())? {
                 self.save(job).await??;
@@ -107,6 +116,20 @@ impl Run<'_, '_> {
     pub fn tell_notes(&mut self) {
         let step = self.trainer.progress().step;
         for message in self.trainer.backend().notes() {
+            self.sink.event(&Event::Warning { step, message });
+        }
+    }
+
+    /// What of the schedule does not fit the budget, once: when a few steps have shown how long one takes.
+    fn tell_misfits(&mut self, recipe: &Recipe) {
+        let (step, now) = (self.trainer.progress().step, self.clock.train_ms());
+        if step == FIRST_STEPS {
+            self.warm_ms = Some(now);
+        }
+        let Some(warm) = self.warm_ms.filter(|_| step == JUDGING_STEP) else { return };
+        let step_ms = (now - warm) / (JUDGING_STEP - FIRST_STEPS) as f64;
+        let left = recipe.cap_ms().map_or(f64::INFINITY, |cap| (cap - now) / step_ms.max(1e-6));
+        for message in schedule::misfits(recipe, recipe.iterations.min(step.saturating_add(left as u64))) {
             self.sink.event(&Event::Warning { step, message });
         }
     }
