@@ -2,7 +2,7 @@
 
 use crate::device::Gpu;
 use crate::lower::Table;
-use golf_core::ops::rope_angle;
+use golf_core::ops::rope_table;
 
 /// Tables by content.
 #[derive(Default)]
@@ -40,8 +40,6 @@ impl Tables {
     }
 }
 
-fn values(table: &Table) -> Vec<f32> {
-    let &Table::Rope { seq, dims, base } = table;
-    let angles = (0..seq).flat_map(|t| (0..dims / 2).map(move |i| rope_angle(t, i, dims, base)));
-    angles.flat_map(|angle| [angle.cos() as f32, angle.sin() as f32]).collect()
+fn values(&Table::Rope { seq, dims, base }: &Table) -> Vec<f32> {
+    rope_table(seq, dims, base)
 }

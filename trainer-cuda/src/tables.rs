@@ -4,7 +4,7 @@ use crate::driver::Driver;
 use crate::exec::allocate;
 use crate::lower::Table;
 use golf_core::backend::BackendError;
-use golf_core::ops::rope_angle;
+use golf_core::ops::rope_table;
 
 /// Tables by content.
 pub(crate) struct Tables<B>(Vec<(Table, B, usize)>);
@@ -34,8 +34,6 @@ impl<B: Clone> Tables<B> {
     }
 }
 
-fn values(table: &Table) -> Vec<f32> {
-    let &Table::Rope { seq, dims, base } = table;
-    let angles = (0..seq).flat_map(|t| (0..dims / 2).map(move |i| rope_angle(t, i, dims, base)));
-    angles.flat_map(|angle| [angle.cos() as f32, angle.sin() as f32]).collect()
+fn values(&Table::Rope { seq, dims, base }: &Table) -> Vec<f32> {
+    rope_table(seq, dims, base)
 }

@@ -28,6 +28,32 @@ impl HashKind {
     pub const TRIGRAM_P1019: HashKind = HashKind::Trigram([36313, 27191, 51497]);
 }
 
+/// A hash as numbers, for kernels that know one form: products of multipliers and tokens, joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashTerms {
+    /// Multipliers of the token and its predecessors.
+    pub multipliers: [u64; 3],
+    /// Predecessors that it needs.
+    pub back: usize,
+    /// Products are added, and a missing predecessor is token 0; otherwise they are joined by exclusive or, and a position
+    /// without its predecessors gets the last bucket.
+    pub adds: bool,
+    /// What the joined products are reduced by.
+    pub modulus: usize,
+}
+
+impl HashKind {
+    /// Of a table of `buckets` rows.
+    pub fn terms(self, buckets: usize) -> HashTerms {
+        let (multipliers, back, adds, modulus) = match self {
+            HashKind::BigramV1 => ([36313, 27191, 0], 1, false, buckets - 1),
+            HashKind::BigramV2 => ([1, 1009, 0], 1, true, buckets),
+            HashKind::Trigram(multipliers) => (multipliers, 2, false, buckets - 1),
+        };
+        HashTerms { multipliers, back, adds, modulus }
+    }
+}
+
 /// Buckets of the current token and its predecessors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HashBucket {

@@ -37,6 +37,12 @@ pub fn rope_angle(t: usize, i: usize, rope_dims: usize, base: f64) -> f64 {
     t as f64 * base.powf(-2.0 * i as f64 / rope_dims as f64)
 }
 
+/// `f32[seq, rope_dims/2, 2]`: cosine and sine of every [`rope_angle`], for kernels without `f64`.
+pub fn rope_table(seq: usize, rope_dims: usize, base: f64) -> Vec<f32> {
+    let angles = (0..seq).flat_map(|t| (0..rope_dims / 2).map(move |i| rope_angle(t, i, rope_dims, base)));
+    angles.flat_map(|angle| [angle.cos() as f32, angle.sin() as f32]).collect()
+}
+
 impl QkNormRope {
     /// Rotates `u` by −θ (`sign` 1) or back (`sign` −1).
     fn rotate(&self, u: &mut [f64], t: usize, sign: f64) {

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::float::{Float, largest_magnitude};
-use super::quantile::{magnitudes, quantile};
+use super::quantile::{magnitudes, quantile, rank};
 
 /// How the step `Δ` of a row follows from its largest magnitude `m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +37,24 @@ pub struct FakeQuantRule {
     pub c: u32,
 }
 
+/// The quantile of magnitudes that PR #585 takes for the largest.
+const S585_QUANTILE: f64 = 0.9995;
+
+/// The step of a row as numbers: see [`FakeQuantRule::form`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepForm {
+    /// The `need`-th largest magnitude is the lower neighbour of the one that the step derives from.
+    pub need: usize,
+    /// Interpolation starts at the upper neighbour.
+    pub from_high: bool,
+    /// By how much of the gap it moves from there.
+    pub factor: f32,
+    /// Least magnitude.
+    pub before: f32,
+    /// Least step.
+    pub after: f32,
+}
+
 impl FakeQuantRule {
     /// A rule of `kind` with largest integer `c`.
     pub fn new(kind: FakeQuantKind, c: u32) -> Self {
@@ -57,11 +75,30 @@ impl FakeQuantRule {
         match self.kind {
             FakeQuantKind::S585 => {
                 magnitudes(row, scratch);
-                (quantile(scratch, 0.9995) / c).max(unit)
+                (quantile(scratch, S585_QUANTILE) / c).max(unit)
             }
             FakeQuantKind::S861 | FakeQuantKind::P549 => (largest_magnitude(row) / c).max(unit),
             FakeQuantKind::Max => largest_magnitude(row).max(tiny) / c,
             FakeQuantKind::MaxFloorAfter => (largest_magnitude(row) / c).max(tiny),
+        }
+    }
+
+    /// How [`FakeQuantRule::step`] of a row of `k > 0` weights follows from its sorted magnitudes in `f32`, as numbers, for kernels
+    /// that know one form: `max(magnitude, before) / c`, at least `after`.
+    pub fn form(self, k: usize) -> StepForm {
+        let unit = (1.0 / f64::from(self.c)) as f32;
+        let largest = StepForm { need: 1, from_high: false, factor: 0.0, before: 0.0, after: 0.0 };
+        match self.kind {
+            FakeQuantKind::S585 => {
+                let (low, weight) = rank::<f32>(k, S585_QUANTILE);
+                // Interpolation begins at the nearer end.
+                let from_high = weight >= 0.5;
+                let factor = if from_high { weight - 1.0 } else { weight };
+                StepForm { need: k - low, from_high, factor, after: unit, ..largest }
+            }
+            FakeQuantKind::S861 | FakeQuantKind::P549 => StepForm { after: unit, ..largest },
+            FakeQuantKind::Max => StepForm { before: 1e-12, ..largest },
+            FakeQuantKind::MaxFloorAfter => StepForm { after: 1e-12, ..largest },
         }
     }
 
@@ -96,6 +133,21 @@ mod tests {
         FakeQuantKind::Max,
         FakeQuantKind::MaxFloorAfter,
     ];
+
+    #[test]
+    fn the_form_of_a_step_is_the_step_to_the_bit() {
+        for (kind, k) in KINDS.into_iter().flat_map(|kind| [1, 2, 17, 900, 4100].map(|k| (kind, k))) {
+            let rule = FakeQuantRule::new(kind, 15);
+            let row: Vec<f32> = (0..k).map(|i| (i * 7919 % 4099) as f32 / 977.0 - 2.0).collect();
+            let mut sorted: Vec<f32> = row.iter().map(|w| w.abs()).collect();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            let StepForm { need, from_high, factor, before, after } = rule.form(k);
+            let [low, high] = [need - 1, need.saturating_sub(2)].map(|i| sorted[i]);
+            let magnitude = factor.mul_add(high - low, if from_high { high } else { low });
+            let step = (magnitude.max(before) / 15.0).max(after);
+            assert_eq!(step.to_bits(), rule.step(&row, &mut Vec::new()).to_bits(), "{kind:?} {k}");
+        }
+    }
 
     #[test]
     fn every_rule_keeps_a_weight_inside_the_clip_within_half_a_step() {

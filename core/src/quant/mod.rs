@@ -23,7 +23,7 @@ pub mod soft;
 pub mod trellis;
 
 pub use export::{Exported, export};
-pub use fake::{FakeQuantKind, FakeQuantRule};
+pub use fake::{FakeQuantKind, FakeQuantRule, StepForm};
 pub use route::{ExportRecipe, Storage};
 pub use rows::{Quantized, Scales, storage_bits};
 pub use scheme::Scheme;

@@ -8,7 +8,7 @@ use super::float::Float;
 
 /// Position of the `p`-quantile among `n > 0` sorted values: the lower index and the weight of the upper
 /// neighbour.
-fn rank<T: Float>(n: usize, p: f64) -> (usize, T) {
+pub(super) fn rank<T: Float>(n: usize, p: f64) -> (usize, T) {
     let rank = T::from_f64(p) * T::from_f64((n - 1) as f64);
     let below = rank.floor();
     // In `f32` the rank of a very long tensor may round up past its end.

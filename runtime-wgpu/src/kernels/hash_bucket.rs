@@ -3,7 +3,7 @@
 use crate::kernel::{Kernel, Param};
 use crate::lower::Binding::{Input, Output};
 use crate::lower::Lowering;
-use golf_core::ops::{HashBucket, HashBucketAt, HashKind};
+use golf_core::ops::{HashBucket, HashBucketAt, HashKind, HashTerms};
 
 const WIDE: &str = include_str!("wide.wgsl");
 const HASH: &str = include_str!("hash.wgsl");
@@ -34,13 +34,7 @@ pub(super) fn at(op: &HashBucketAt, low: &mut Lowering<'_>) {
 }
 
 fn params(kind: HashKind, buckets: usize, seq: usize) -> Vec<Param> {
-    // Multipliers of the token and its predecessors; how many of those it needs; whether products are added, and a
-    // missing predecessor is token 0, instead of joined by exclusive or and sent to the last bucket; the modulus.
-    let (multipliers, back, adds, modulus) = match kind {
-        HashKind::BigramV1 => ([36313, 27191, 0], 1, false, buckets - 1),
-        HashKind::BigramV2 => ([1, 1009, 0], 1, true, buckets),
-        HashKind::Trigram(multipliers) => (multipliers, 2, false, buckets - 1),
-    };
+    let HashTerms { multipliers, back, adds, modulus } = kind.terms(buckets);
     let mut params: Vec<Param> = vec![seq.into(), back.into(), adds.into(), modulus.into()];
     params.extend(multipliers.iter().flat_map(|m| [*m as u32, (m >> 32) as u32]).map(Param::U32));
     params
