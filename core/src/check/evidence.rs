@@ -4,10 +4,10 @@
 
 use super::probe::Probe;
 use super::run_log::RunLog;
+use super::stated::{Claims, EvalReport};
 use crate::artifact::Artifact;
 use crate::data::audit::Overlap;
 use crate::eval::{EvalError, ModelWeights, Receipt, ReplayedChunk, Stream};
-use std::collections::BTreeMap;
 
 /// A file as it would ship.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,26 +88,6 @@ pub struct Replay {
     pub device: String,
     /// The chunks, or why there are none.
     pub outcome: Result<Vec<ReplayedChunk>, String>,
-}
-
-/// What `golf eval --json` printed, as far as a check needs it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EvalReport {
-    /// Wall-clock seconds of scoring and adaptation.
-    pub seconds: f64,
-    /// Chunks that an earlier process had scored, which the seconds do not cover.
-    pub resumed_at_chunk: u64,
-    /// Head of the receipt that it goes with.
-    pub receipt_head: String,
-    /// What computed it.
-    pub device: String,
-}
-
-/// Numbers of a `submission.json`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Claims {
-    /// Numbers by key, at the top level.
-    pub numbers: BTreeMap<String, f64>,
 }
 
 /// Everything that is judged together.

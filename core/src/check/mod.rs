@@ -28,16 +28,18 @@ mod run_log;
 mod same_config;
 mod score_first;
 mod size;
+mod stated;
 mod target;
 mod text;
 mod tokenizer;
 mod train_budget;
 
 pub use error::CheckError;
-pub use evidence::{ArtifactFile, Case, Claims, EvalReport, Replay, Run, ShippedFile, Text};
+pub use evidence::{ArtifactFile, Case, Replay, Run, ShippedFile, Text};
 pub use probe::{Probe, ProbeOptions, probe};
 pub use run_log::RunLog;
 pub use size::CAP_BYTES;
+pub use stated::{Claims, EvalReport};
 
 use serde::Serialize;
 

@@ -4,7 +4,6 @@
 //! line states, so that one line cannot contradict the others downwards.
 
 use super::error::CheckError;
-use super::evidence::{Claims, EvalReport};
 use crate::digest::sha256_hex;
 use crate::train::clock::Used;
 use crate::train::metrics::SCHEMA_VERSION;
@@ -122,38 +121,6 @@ fn start(line: usize, fields: &Value) -> Result<RunLog, CheckError> {
         used: None,
         artifact: None,
     })
-}
-
-impl EvalReport {
-    /// Reads what `golf eval --json` printed.
-    ///
-    /// # Errors
-    /// No JSON, or a field that is missing.
-    pub fn parse(text: &str) -> Result<Self, CheckError> {
-        let value: Value = serde_json::from_str(text)?;
-        let missing = |field| CheckError::ReportField { field };
-        let string = |field: &'static str| {
-            value[field].as_str().map(str::to_owned).ok_or(CheckError::ReportField { field })
-        };
-        Ok(Self {
-            seconds: value["seconds"].as_f64().ok_or(missing("seconds"))?,
-            resumed_at_chunk: value["resumed_at_chunk"].as_u64().unwrap_or(0),
-            receipt_head: string("receipt_head")?,
-            device: string("device")?,
-        })
-    }
-}
-
-impl Claims {
-    /// Reads the numbers of a `submission.json`.
-    ///
-    /// # Errors
-    /// No JSON object.
-    pub fn parse(text: &str) -> Result<Self, CheckError> {
-        let object: serde_json::Map<String, Value> = serde_json::from_str(text)?;
-        let numbers = object.into_iter().filter_map(|(key, value)| Some((key, value.as_f64()?)));
-        Ok(Self { numbers: numbers.collect() })
-    }
 }
 
 #[cfg(test)]

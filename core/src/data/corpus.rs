@@ -9,15 +9,16 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
-use super::documents::{DocumentError, Documents, Separation};
+use super::corpus_error::CorpusError;
+use super::documents::{Documents, Separation};
+use super::hashing::Hashing;
 use super::manifest::{HeldOut, Manifest, ShardEntry, Source, Split};
-use super::shard::{self, ShardError};
+use super::shard;
 use crate::digest::hex;
 
 /// How a corpus is made.
@@ -39,91 +40,6 @@ pub struct CorpusOptions {
     pub shard_tokens: usize,
     /// Identity of the tokenizer (hex), for the manifest.
     pub tokenizer: String,
-}
-
-/// Why a corpus was not made, or is not what its manifest says.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum CorpusError {
-    /// The system refused.
-    #[error("cannot {action} `{}`: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// `open`, `write`, …
-        action: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A text.
-    #[error("text `{}`: {source}", path.display())]
-    Document {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: DocumentError,
-    },
-    /// A shard.
-    #[error(transparent)]
-    Shard(#[from] ShardError),
-    /// Options that cannot be followed.
-    #[error("option `{option}`: expected {expected}, got {got}")]
-    Option {
-        /// The field of [`CorpusOptions`].
-        option: &'static str,
-        /// What would be accepted.
-        expected: &'static str,
-        /// What was given.
-        got: String,
-    },
-    /// Shards of an earlier run.
-    #[error("`{}` is already there\nhint: remove the old corpus, or choose another folder or name", path.display())]
-    Exists {
-        /// One of its files.
-        path: PathBuf,
-    },
-    /// An id outside the vocabulary, out of the tokenizer itself.
-    #[error("document {document} of `{}`: token {position} is {id}: expected less than {vocab}", path.display())]
-    TokenOutOfRange {
-        /// The text.
-        path: PathBuf,
-        /// Number of the document in it, from 0.
-        document: u64,
-        /// Index of the token in the document.
-        position: usize,
-        /// The id.
-        id: u32,
-        /// Size of the vocabulary.
-        vocab: usize,
-    },
-    /// A side without documents.
-    #[error("no documents for `{split}` out of {documents}\nhint: check `separation` and `held_out`")]
-    EmptySplit {
-        /// `train` or `val`.
-        split: &'static str,
-        /// Documents in all.
-        documents: u64,
-    },
-    /// A manifest that is not one.
-    #[error("manifest `{}`: {source}", path.display())]
-    Manifest {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// A shard that is not the one of the manifest.
-    #[error("shard `{}`: expected {what} {expected}, got {got}", path.display())]
-    Mismatch {
-        /// The file.
-        path: PathBuf,
-        /// `token count` or `SHA-256`.
-        what: &'static str,
-        /// In the manifest.
-        expected: String,
-        /// In the file.
-        got: String,
-    },
 }
 
 /// Makes a corpus of `texts`, in order; `encode` gives the ids of a document without its beginning-of-sequence id.
@@ -333,34 +249,6 @@ impl<'a> Side<'a> {
         self.split.shards.push(ShardEntry { file, tokens, sha256: hex(&Sha256::digest(&bytes)) });
         self.pending.clear();
         Ok(())
-    }
-}
-
-/// A reader that hashes what passes.
-pub(super) struct Hashing<R> {
-    reader: R,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl<R: Read> Hashing<R> {
-    /// Hashes what is read from `reader`.
-    pub(super) fn new(reader: R) -> Self {
-        Self { reader, hash: Sha256::new(), bytes: 0 }
-    }
-
-    /// SHA-256 (hex) and number of the bytes so far.
-    pub(super) fn finish(self) -> (String, u64) {
-        (hex(&self.hash.finalize()), self.bytes)
-    }
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        self.hash.update(&buffer[..count]);
-        self.bytes += count as u64;
-        Ok(count)
     }
 }
 

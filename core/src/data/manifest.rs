@@ -9,8 +9,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::corpus::{CorpusError, Hashing};
+use super::corpus_error::CorpusError;
 use super::documents::Separation;
+use super::hashing::Hashing;
 use super::shard::ShardReader;
 
 /// Which documents are validation.

@@ -11,14 +11,20 @@ pub mod audit;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod corpus;
 #[cfg(not(target_arch = "wasm32"))]
+mod corpus_error;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod documents;
+#[cfg(not(target_arch = "wasm32"))]
+mod hashing;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod manifest;
 pub mod shard;
 pub mod stream;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use corpus::{CorpusError, CorpusOptions};
+pub use corpus::CorpusOptions;
+#[cfg(not(target_arch = "wasm32"))]
+pub use corpus_error::CorpusError;
 #[cfg(not(target_arch = "wasm32"))]
 pub use documents::{DocumentError, Documents, Separation};
 #[cfg(not(target_arch = "wasm32"))]

@@ -28,7 +28,8 @@
 //! }
 //! ```
 
-use super::adapt::{AdaptOptions, Adapter, cosine};
+use super::adapt::{Adapter, cosine};
+use super::adapt_options::AdaptOptions;
 use super::bpb::Totals;
 use super::coverage::{Coverage, CoverageError};
 use super::engine::Engine;

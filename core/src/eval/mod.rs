@@ -10,6 +10,7 @@
 //! [`crate::collective`]; nothing knows files of text or artifacts.
 
 mod adapt;
+mod adapt_options;
 mod alternatives;
 mod batches;
 pub mod bpb;
@@ -32,7 +33,7 @@ pub mod windows;
 #[cfg(test)]
 mod tests;
 
-pub use adapt::{AdaptOptions, Trainable, TttOptimizer};
+pub use adapt_options::{AdaptOptions, Trainable, TttOptimizer};
 pub use alternatives::{Alternative, alternatives};
 pub use bpb::Totals;
 pub use coverage::{Coverage, CoverageError};

@@ -9,7 +9,7 @@
 
 mod error;
 
-use super::adapt::AdaptOptions;
+use super::adapt_options::AdaptOptions;
 use super::bpb::{Totals, bits_per_byte};
 use super::coverage::Coverage;
 use super::windows::WindowRule;

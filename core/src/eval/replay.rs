@@ -7,7 +7,7 @@
 //! Invariant: what is compared was computed here, from the stream and the model that the caller derived, never from the
 //! receipt's own numbers.
 
-use super::adapt::AdaptOptions;
+use super::adapt_options::AdaptOptions;
 use super::error::EvalError;
 use super::evaluator::Evaluator;
 use super::receipt::{ChunkRecord, Method, Receipt, commitment};

@@ -1,6 +1,6 @@
 //! What is scored and how: tokens with the bytes that each is charged, windows, chunks.
 
-use super::adapt::AdaptOptions;
+use super::adapt_options::AdaptOptions;
 use super::error::EvalError;
 use super::receipt::{Marks, Method, RunRecord, Source, WindowRecord};
 use super::weights::ModelWeights;

@@ -4,7 +4,8 @@
 //! scores are marked `illegal: train-then-score` from the first line on, and its score type is not [`super::Scored`],
 //! so it can never stand in for an honest one.
 
-use super::adapt::{AdaptOptions, Adapter};
+use super::adapt::Adapter;
+use super::adapt_options::AdaptOptions;
 use super::error::EvalError;
 use super::evaluator::{Evaluator, Scored};
 use super::receipt::{ChunkRecord, Method, Receipt, RunRecord};

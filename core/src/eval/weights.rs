@@ -2,7 +2,7 @@
 //!
 //! Invariant: the tensors are exactly the configuration's parameters, with their shapes; quantized ones are packed.
 
-use super::adapt::AdaptOptions;
+use super::adapt_options::AdaptOptions;
 use super::error::EvalError;
 use crate::artifact::Artifact;
 use crate::model::{ModelConfig, parameters};

@@ -1,7 +1,15 @@
 //! The start of a stream: what [`super`] documents as its layout.
 
 use super::super::CodecError;
-use super::model::Signs;
+
+/// Whether signs are predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signs {
+    /// Each costs one bit.
+    Coins,
+    /// Each is predicted.
+    Predicted,
+}
 
 /// Name of the codec in messages.
 pub(super) const NAME: &str = "mixer";

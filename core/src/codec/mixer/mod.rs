@@ -29,8 +29,8 @@ mod tree;
 
 use super::CodecError;
 use crate::quant::trellis::follows;
-use header::{Header, NAME, Run, TRELLIS_BITS};
-use model::{Model, Signs};
+use header::{Header, NAME, Run, Signs, TRELLIS_BITS};
+use model::Model;
 use range::{RangeDecoder, RangeEncoder};
 
 /// Predicting signs must save one byte in so many, or they are left to chance, which decodes faster.

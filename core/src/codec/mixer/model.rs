@@ -12,7 +12,7 @@
 //! Invariant: [`Model::matrix`] with an encoder and with a decoder passes through the same states. All arithmetic is on
 //! integers; magnitudes have eight bits after the point, levels are eighths of an octave. Not here: bytes.
 
-use super::header::Header;
+use super::header::{Header, Signs};
 use super::predictor::{Predictor, STEPS};
 use super::range::{BitCoder, PROBABILITY_BITS};
 use super::tree::{Next, Question, questions};
@@ -38,15 +38,6 @@ const TRENDS: usize = 32;
 const SIGN_MAGNITUDES: usize = 16;
 /// Signs of the neighbours to the left and above: 3 × 3.
 const NEIGHBOURS: usize = 9;
-
-/// Whether signs are predicted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signs {
-    /// Each costs one bit.
-    Coins,
-    /// Each is predicted.
-    Predicted,
-}
 
 /// Statistics of a column within a matrix.
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::documents::DocumentError;
 use super::super::stream::{TokenStream, shards_in};
 use super::*;
 
