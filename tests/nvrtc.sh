@@ -27,7 +27,7 @@ fetch_nvrtc() {
     command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || return 1
     local folder="${CARGO_TARGET_DIR:-$PWD/target}/nvrtc" work
     work="$(mktemp -d)"
-    python3 -m pip download --quiet --no-deps --dest "$work" "$(nvrtc_package)" >&2 &&
+    python3 -m pip download --quiet --retries 1 --timeout 20 --no-deps --dest "$work" "$(nvrtc_package)" >&2 &&
         mkdir -p "$folder" &&
         python3 -m zipfile -e "$work"/*.whl "$work/wheel" &&
         cp "$work"/wheel/nvidia/*/lib/libnvrtc.so.* "$work"/wheel/nvidia/*/lib/libnvrtc-builtins.so.* "$folder/" &&
