@@ -63,27 +63,23 @@ pub fn lr_scale(recipe: &Recipe, step: u64, elapsed_ms: f64) -> f64 {
 
 /// What of the schedule does not fit into a run of about `steps` steps: lengths in steps were chosen for another machine.
 pub fn misfits(recipe: &Recipe, steps: u64) -> Vec<String> {
-    let decay = recipe.warmdown_iters;
-    let decays_at_once = recipe.warmdown_fraction == 0.0 && decay > steps;
+    let (decay, warmup) = (recipe.warmdown_iters, recipe.muon_momentum_warmup_steps);
     let warms_up = recipe.muon_momentum_warmup_start != recipe.muon_momentum;
-    let warmup = recipe.muon_momentum_warmup_steps;
-    let found = [
-        (
-            decays_at_once,
-            format!("the final decay of {decay} steps begins with the first step"),
-            "warmdown_fraction=0.4",
-        ),
-        (
-            warms_up && warmup > steps,
-            format!("momentum warms up for {warmup} steps"),
-            "muon_momentum_warmup_steps=N",
-        ),
-    ];
-    let told = found.into_iter().filter(|(true_here, ..)| *true_here);
-    told.map(|(_, what, hint)| {
-        format!("{what}, and the run has about {steps} steps\nhint: `--set {hint}`, or fewer tokens a step (`train_batch_tokens`)")
-    })
-    .collect()
+    let mut found = Vec::new();
+    if recipe.warmdown_fraction == 0.0 && decay > steps {
+        let what = format!("the final decay of {decay} steps begins with the first step");
+        found.push((what, "warmdown_fraction=0.4".to_owned()));
+    }
+    if warms_up && warmup > steps {
+        let what = format!("momentum warms up for {warmup} steps");
+        found.push((what, format!("muon_momentum_warmup_steps={}", steps / 4)));
+    }
+    let message = |(what, setting)| {
+        format!(
+            "{what}, and the run has about {steps} steps\nhint: `--set {setting}`, or fewer tokens a step (`train_batch_tokens`)"
+        )
+    };
+    found.into_iter().map(message).collect()
 }
 
 /// Sharpness of soft rounding where fake quantization begins and at the run's end (PR #606).
