@@ -266,6 +266,7 @@ fn told(events: &[Event]) -> Vec<String> {
             Some(format!("step {step} {loss:?} {grad_norm:?} {lr_scale:?}"))
         }
         Event::Validation { step, loss, .. } => Some(format!("validation {step} {loss:?}")),
+        Event::Averaged { loss, .. } => Some(format!("averaged {loss:?}")),
         Event::Final { loss, .. } => Some(format!("final {loss:?}")),
         _ => None,
     };

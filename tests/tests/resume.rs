@@ -1,21 +1,30 @@
 //! A run that goes through a checkpoint file at every step ends where one that never stops does.
 
+use golf_core::backend::Backend;
+use golf_core::collective::Alone;
 use golf_core::data::{TokenStream, shard};
 use golf_core::reference::Reference;
+use golf_core::train::checkpoint::{Checkpoint, file_name};
 use golf_core::train::feed::Feed;
 use golf_core::train::metrics::Event;
 use golf_core::train::session::{Every, Job, Outcome, Resume, run};
+use golf_core::train::validation::Validation;
 use golf_core::train::{Recipe, TrainError, preset};
 use std::cell::Cell;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-fn job<'a>(folder: &Path, out: &str, resume: Resume, interrupted: &'a dyn Fn() -> bool) -> Job<'a> {
+fn shard_in(folder: &Path) -> PathBuf {
     let path = folder.join("t_train_000000.bin");
     if !path.exists() {
         let tokens: Vec<u16> = (0..500u32).map(|i| ((i * i / 5 + i) % 64) as u16).collect();
         shard::write(&path, &tokens).expect("a shard is written");
     }
+    path
+}
+
+fn job<'a>(folder: &Path, out: &str, resume: Resume, interrupted: &'a dyn Fn() -> bool) -> Job<'a> {
+    let path = shard_in(folder);
     let out = folder.join(out);
     fs::create_dir_all(&out).expect("a folder is made");
     let preset = preset("nano", false).expect("a preset");
@@ -101,10 +110,54 @@ fn the_time_that_earlier_processes_used_counts() {
 fn the_artifact_is_written_before_anything_is_evaluated() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut events = Vec::new();
-    go(job(folder.path(), "out", Resume::Off, &|| false), &mut events).expect("a run");
+    let job = Job {
+        validation: Some(validation(folder.path())),
+        ..job(folder.path(), "out", Resume::Off, &|| false)
+    };
+    go(job, &mut events).expect("a run");
     let at = |wanted: fn(&Event) -> bool| events.iter().position(wanted);
     let artifact = at(|e| matches!(e, Event::Artifact { .. })).expect("an artifact");
     let checkpoint = at(|e| matches!(e, Event::Checkpoint { step: 12, .. })).expect("a last checkpoint");
     assert!(checkpoint < artifact);
-    assert!(at(|e| matches!(e, Event::Final { .. })).is_none_or(|last| artifact < last));
+    let averaged = at(|e| matches!(e, Event::Averaged { .. })).expect("a score of the averages");
+    let last = at(|e| matches!(e, Event::Final { .. })).expect("a score of the artifact");
+    assert!(artifact < averaged && averaged < last);
+}
+
+/// Some of the text that [`job`] trains on.
+fn validation(folder: &Path) -> Validation {
+    let stream = TokenStream::open(vec![shard_in(folder)]).expect("the shard opens");
+    Validation::new(stream, 16, 3, 200, None).expect("enough tokens")
+}
+
+#[test]
+fn what_is_quantized_is_scored_before_whether_averages_or_live_weights() {
+    for ema_enabled in [true, false] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut events = Vec::new();
+        let plain = job(folder.path(), "out", Resume::Off, &|| false);
+        let (model, recipe) = (plain.model.clone(), Recipe { ema_enabled, ..plain.recipe.clone() });
+        go(Job { recipe, validation: Some(validation(folder.path())), ..plain }, &mut events).expect("a run");
+        let told = events.iter().find_map(|event| match event {
+            Event::Averaged { weights, loss, .. } => Some((*weights, *loss)),
+            _ => None,
+        });
+        let live = events.iter().rev().find_map(|event| match event {
+            Event::Validation { step: 12, loss, .. } => Some(*loss),
+            _ => None,
+        });
+        let states =
+            Checkpoint::load(&folder.path().join("out").join(file_name(12))).expect("a checkpoint").states;
+        let score = |prefix: &str| {
+            let mut backend = Reference::new();
+            for (name, tensor) in states.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?, t)))
+            {
+                backend.write_state(name, tensor).expect("a state is written");
+            }
+            let mut scored = validation(folder.path());
+            pollster::block_on(scored.score(&mut Alone::new(&mut backend), &model)).expect("a score").loss
+        };
+        assert_eq!(told, ema_enabled.then(|| ("ema", score("average/"))));
+        assert_eq!(live, Some(score("")));
+    }
 }

@@ -73,6 +73,15 @@ pub async fn weights(
     Ok(weights)
 }
 
+/// Makes the averages of every parameter the backend's parameters.
+pub async fn load_averages(backend: &mut dyn Backend, model: &ModelConfig) -> Result<(), TrainError> {
+    for param in parameters(model) {
+        let average = backend.read_state(&average_name(&param.name)).await?;
+        backend.write_state(&param.name, &average)?;
+    }
+    Ok(())
+}
+
 /// What the chosen weights do to training text, if the recipe's method asks for that. The weights become the backend's
 /// parameters; `stream` goes on by the rows that were read.
 pub async fn calibrate(

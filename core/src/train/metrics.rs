@@ -20,6 +20,7 @@
 //! | `interrupted` | `step`, `train_ms` |
 //! | `stop` | `step`, `iterations`, `reason` (`iterations`, `wallclock_cap`), `train_ms` |
 //! | `artifact` | `path`, `bytes`, `content_hash`, `weights` (`ema`, `swa`, `live`), `used` (ms by phase) |
+//! | `averaged` | `weights` (`ema`, `swa`), `loss`, `bpb`, `tokens`, `bytes`, `used`: the validation loss of the averages that the artifact was made of, before they were quantized; none where it was made of live weights |
 //! | `final` | `loss`, `bpb`, `tokens`, `bytes`, `used`: the validation loss of the artifact as read back |
 
 use super::clock::Used;
@@ -116,6 +117,14 @@ pub enum Event {
         weights: &'static str,
         used: Used,
     },
+    Averaged {
+        weights: &'static str,
+        loss: f64,
+        bpb: Option<f64>,
+        tokens: usize,
+        bytes: Option<u64>,
+        used: Used,
+    },
     Final {
         loss: f64,
         bpb: Option<f64>,
@@ -197,6 +206,9 @@ impl Event {
             },
             Event::Artifact { path, bytes, weights, .. } => {
                 format!("artifact: `{path}` {bytes} bytes of 16000000, weights:{weights}")
+            }
+            Event::Averaged { weights, loss, bpb, .. } => {
+                format!("averaged weights:{weights} val_loss:{loss:.4}{}", bits(*bpb))
             }
             Event::Final { loss, bpb, .. } => format!("final_roundtrip val_loss:{loss:.4}{}", bits(*bpb)),
         }

@@ -170,7 +170,9 @@ impl Output {
                 Some(bar) => bar.suspend(|| eprintln!("{}", event.log_line())),
                 None => eprintln!("{}", event.log_line()),
             },
-            Event::Artifact { .. } | Event::Final { .. } => self.line(&event.log_line()),
+            Event::Artifact { .. } | Event::Averaged { .. } | Event::Final { .. } => {
+                self.line(&event.log_line())
+            }
             _ if !self.style.quiet => self.line(&event.log_line()),
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! The end of a run: the last checkpoint, calibration, the artifact, and only then its score as read back from disk.
+//! The end of a run: the last checkpoint, calibration, the artifact, and only then scores: of the averages that it was made
+//! of, and of the artifact as read back from disk.
 
 use super::progress::Run;
 use super::{ARTIFACT, Job, Outcome};
@@ -23,6 +24,10 @@ impl Run<'_, '_> {
         let path = job.out.join(ARTIFACT);
         let bytes = if self.is_first() { self.write_artifact(job, &path).await? } else { 0 };
         let bytes = ranks::from_first(self.trainer.collective(), "the artifact", bytes)?;
+        if ranks::any(self.trainer.collective(), "interruption", (job.interrupted)())? {
+            return Ok(Outcome::Interrupted);
+        }
+        self.score_averages(job, Source::choose(&job.recipe, progress)).await?;
         if ranks::any(self.trainer.collective(), "interruption", (job.interrupted)())? {
             return Ok(Outcome::Interrupted);
         }
@@ -71,6 +76,22 @@ impl Run<'_, '_> {
             );
             self.sink.event(&Event::Warning { step, message });
         }
+    }
+
+    /// What the averages score that were quantized. Live weights were validated after the last step.
+    async fn score_averages(&mut self, job: &mut Job<'_>, source: Source) -> Result<(), TrainError> {
+        let Some(validation) = job.validation.as_mut().filter(|_| source != Source::Live) else {
+            return Ok(());
+        };
+        self.clock.enter(Phase::Evaluate);
+        // Every rank keeps averages of its own, equal ones.
+        finish::load_averages(self.trainer.backend(), &job.model).await?;
+        let Score { loss, bpb, tokens, bytes } =
+            validation.score(self.trainer.collective(), &job.model).await?;
+        self.clock.stop();
+        let (weights, used) = (source.name(), self.clock.used());
+        self.sink.event(&Event::Averaged { weights, loss, bpb, tokens, bytes, used });
+        Ok(())
     }
 
     async fn score_artifact(&mut self, job: &mut Job<'_>, path: &Path) -> Result<Option<Score>, TrainError> {
