@@ -36,7 +36,7 @@ pub(super) struct Validation {
     pub bpb: Option<f64>,
 }
 
-/// The artifact as read back from disk.
+/// A score at the end: of the averaged weights, or of the artifact as read back from disk.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(super) struct Last {
     /// Nats per token.
@@ -98,6 +98,8 @@ pub(super) struct History {
     pub validations: Vec<Validation>,
     /// Written, if the run ended.
     pub artifact: Option<Artifact>,
+    /// The averaged weights that the artifact was made of, if it was made of those and there was text for it.
+    pub averaged: Option<Last>,
     /// Validated, if the run ended and had text for it.
     pub last: Option<Last>,
     /// Milliseconds by phase, if the run ended.
@@ -147,10 +149,10 @@ impl History {
             let event: Value = serde_json::from_str(line).map_err(wrong)?;
             parts.take(event).map_err(wrong)?;
         }
-        let Parts { start, steps, validations, artifact, last, used, resumed } = parts;
+        let Parts { start, steps, validations, artifact, averaged, last, used, resumed } = parts;
         match start {
             Some(start) if !steps.is_empty() => {
-                Ok(History { start, steps, validations, artifact, last, used, resumed })
+                Ok(History { start, steps, validations, artifact, averaged, last, used, resumed })
             }
             _ => Err(HistoryError::NoSteps { path: path.to_path_buf() }),
         }
@@ -164,6 +166,7 @@ struct Parts {
     steps: Vec<Step>,
     validations: Vec<Validation>,
     artifact: Option<Artifact>,
+    averaged: Option<Last>,
     last: Option<Last>,
     used: Vec<(String, f64)>,
     resumed: usize,
@@ -193,7 +196,12 @@ impl Parts {
                 self.validations.retain(|earlier| earlier.step < validation.step);
                 self.validations.push(validation);
             }
-            "artifact" => self.artifact = Some(serde_json::from_value(event)?),
+            "artifact" => {
+                self.artifact = Some(serde_json::from_value(event)?);
+                // Scores of an earlier one are none of this one.
+                (self.averaged, self.last) = (None, None);
+            }
+            "averaged" => self.averaged = Some(serde_json::from_value(event)?),
             "final" => self.last = Some(serde_json::from_value(event)?),
             _ => {}
         }

@@ -7,13 +7,16 @@
 mod chart;
 mod history;
 mod page;
+mod scores;
+mod speed;
+mod step;
 
 use super::plan::Trace;
 use crate::exit::{Outcome, Status};
 use clap::Args;
 use golf_core::durable;
 use history::{History, HistoryError};
-use page::Score;
+use scores::Score;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,7 +33,7 @@ pub struct ReportArgs {
     /// Timed plan of a step (`golf plan trace -o json`), for the time by op; repeatable
     #[arg(long, value_name = "FILE")]
     trace: Vec<PathBuf>,
-    /// The device's peak in TFLOP/s, for the utilization
+    /// Peak of one rank's device in TFLOP/s, for the utilization (default: of a known NVIDIA GPU in bf16, its dense peak)
     #[arg(long, value_name = "TFLOPS")]
     peak: Option<f64>,
     /// Print where the report lies as one JSON object
@@ -94,7 +97,7 @@ pub fn run(args: &ReportArgs) -> Outcome {
 pub struct Beside {
     receipts: Vec<Score>,
     traces: Vec<Trace>,
-    /// The device's peak in TFLOP/s.
+    /// Peak of one rank's device in TFLOP/s; `None` is that of a known device.
     peak: Option<f64>,
 }
 
@@ -108,7 +111,7 @@ pub fn write(folder: &Path, beside: &Beside) -> Result<PathBuf, ReportError> {
         Ok::<_, ReportError>(path)
     };
     save("loss.svg", &chart::losses(&history))?;
-    save("report.md", &page::page(&history, beside))
+    save("report.md", &page::page(folder, &history, beside))
 }
 
 fn read_trace(path: &Path) -> Result<Trace, ReportError> {

@@ -2,28 +2,18 @@
 
 use super::Beside;
 use super::history::History;
+use super::scores::scores;
+use super::speed::speed;
+use super::step::step;
 use crate::cmd::inspect::CAP_BYTES;
-use crate::cmd::plan::Trace;
 use crate::table::markdown;
-use golf_core::model::gpt::{Weights, Window};
-use golf_core::model::graphs::score_graph;
-use golf_core::plan::{Plan, PlanOptions};
+use std::path::Path;
 
-/// A score of the run's model.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Score {
-    /// Which weights, under which rule.
-    pub what: String,
-    /// Nats per token.
-    pub loss: Option<f64>,
-    /// Bits per byte.
-    pub bpb: Option<f64>,
-}
-
-/// The whole page.
-pub(super) fn page(history: &History, Beside { receipts, traces, peak }: &Beside) -> String {
-    let (scores, speed) = (scores(history, receipts), speed(history, *peak));
-    let sections = [head(history), scores, speed, step(traces), budget(history), size(history)];
+/// The whole page, of the run in `folder`.
+pub(super) fn page(folder: &Path, history: &History, Beside { receipts, traces, peak }: &Beside) -> String {
+    let (scores, speed) = (scores(folder, history, receipts), speed(history, *peak));
+    let step = step(folder, history, traces);
+    let sections = [head(history), Some(scores), speed, step, budget(history), size(history)];
     sections.into_iter().flatten().collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
@@ -47,70 +37,6 @@ fn head(history: &History) -> Option<String> {
         start.version,
         start.config_hash
     ))
-}
-
-fn scores(history: &History, receipts: &[Score]) -> Option<String> {
-    let mut rows: Vec<Score> = Vec::new();
-    if let Some(live) = history.validations.last() {
-        let what = format!("weights after step {}, validation", live.step);
-        rows.push(Score { what, loss: Some(live.loss), bpb: live.bpb });
-    }
-    if let (Some(last), Some(artifact)) = (&history.last, &history.artifact) {
-        let what = format!("artifact ({} weights, quantized), validation", artifact.weights);
-        rows.push(Score { what, loss: Some(last.loss), bpb: last.bpb });
-    }
-    rows.extend(receipts.iter().cloned());
-    let number = |value: Option<f64>| value.map_or_else(String::new, |v| format!("{v:.4}"));
-    let cells = |s: Score| vec![s.what, number(s.loss), number(s.bpb)];
-    let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
-    let note =
-        "Validation reads whole rows that do not overlap: a monitor. Honest scores are those of receipts.";
-    let table = || markdown(&["model", "nats per token", "bits per byte"], &rows);
-    (!rows.is_empty()).then(|| format!("## Bits per byte\n\n{}\n\n{note}", table()))
-}
-
-fn speed(history: &History, peak: Option<f64>) -> Option<String> {
-    let pairs = history.steps.windows(2);
-    let mut times: Vec<f64> = pairs.map(|p| p[1].train_ms - p[0].train_ms).filter(|ms| *ms > 0.0).collect();
-    times.sort_by(f64::total_cmp);
-    let at =
-        |fraction: f64| Some(*times.get((fraction * times.len().saturating_sub(1) as f64).round() as usize)?);
-    let (median, tokens) = (at(0.5)?, history.steps.last()?.tokens as f64);
-    let rate = tokens / median * 1e3;
-    let mut rows = vec![
-        vec!["step time, median".to_owned(), format!("{median:.2} ms")],
-        vec!["step time, 10 % to 90 %".to_owned(), format!("{:.2} to {:.2} ms", at(0.1)?, at(0.9)?)],
-        vec!["tokens per second at the median".to_owned(), format!("{rate:.0}")],
-    ];
-    let mut notes = String::new();
-    if let Some(flops) = flops_per_token(history) {
-        rows.push(vec![
-            "model FLOP per token, forward and backward".to_owned(),
-            format!("{:.1} M", flops / 1e6),
-        ]);
-        rows.push(vec!["model TFLOP/s".to_owned(), format!("{:.4}", rate * flops / 1e12)]);
-        notes = "Model FLOP: three times those of the scoring plan's products and attention (causal half)."
-            .to_owned();
-        if let Some(peak) = peak {
-            rows.push(vec!["MFU".to_owned(), format!("{:.1} %", rate * flops / 1e12 / peak * 100.0)]);
-            notes += &format!(" MFU = tokens per second × FLOP per token / {peak} TFLOP/s.");
-        }
-    }
-    Some(format!("## Speed\n\n{}\n\n{notes}", markdown(&["", ""], &rows)))
-}
-
-/// Three times the scoring plan's operations per token; `None` for a model that this version cannot build.
-fn flops_per_token(history: &History) -> Option<f64> {
-    let config = &history.start.config;
-    let seq = config.recipe.train_seq_len;
-    let graph = score_graph(&config.model, &Weights::default(), Window { rows: 1, seq }).ok()?;
-    Some(3.0 * Plan::new("score", &graph, PlanOptions::default()).flops() as f64 / seq as f64)
-}
-
-/// Where the time of a step goes.
-fn step(traces: &[Trace]) -> Option<String> {
-    let tables: Vec<String> = traces.iter().map(Trace::markdown).collect();
-    (!tables.is_empty()).then(|| format!("## Time by op\n\n{}", tables.join("\n\n")))
 }
 
 fn budget(history: &History) -> Option<String> {
