@@ -2,6 +2,7 @@
 
 use crate::device::{Device, Target};
 use crate::ranks::Patience;
+use crate::ranks::environment::Asked;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use golf_core::plan::{Fusion, PlanOptions};
@@ -37,7 +38,7 @@ impl DeviceFlags {
 /// Several processes that do one thing together.
 #[derive(Args, Clone, Debug)]
 pub struct RankFlags {
-    /// Work with so many processes on this machine; a launcher (torchrun, MPI, Slurm, Kubernetes) needs no flag
+    /// Work with so many processes on this machine, or on each where a launcher starts one there; a launcher (torchrun, MPI, Slurm, Kubernetes) that starts all needs no flag
     #[arg(long, value_name = "N", value_parser = positive)]
     ranks: Option<usize>,
     /// The same with an NVIDIA GPU for each: `--ranks N --device cuda`
@@ -50,8 +51,8 @@ pub struct RankFlags {
 
 impl RankFlags {
     /// Ranks that were asked for.
-    pub fn asked(&self) -> Option<usize> {
-        self.ranks.or(self.gpus)
+    pub fn asked(&self) -> Option<Asked> {
+        Asked::of(self.ranks, self.gpus)
     }
 
     /// How long ranks wait for each other.

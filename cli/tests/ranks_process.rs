@@ -73,6 +73,85 @@ fn processes_of_a_launcher_meet_and_write_the_same_bytes() {
     assert_eq!(fs::read(site.path("two").join(ARTIFACT)).unwrap(), expected);
 }
 
+/// One process on each of two machines, as a job of Kubeflow sets it up that wants two processes on each.
+fn kubeflow(command: &mut Command, node: usize, port: u16) -> &mut Command {
+    let (node, port) = (node.to_string(), port.to_string());
+    command.envs([
+        ("PET_NODE_RANK", node.clone()),
+        ("PET_NNODES", "2".into()),
+        ("PET_NPROC_PER_NODE", "2".into()),
+        ("PET_MASTER_ADDR", "127.0.0.1".into()),
+        ("PET_MASTER_PORT", port),
+        // Processes, but the number of a machine.
+        ("WORLD_SIZE", "4".into()),
+        ("RANK", node),
+    ])
+}
+
+#[test]
+fn one_process_on_each_machine_starts_the_ranks_there_and_all_write_the_same_bytes() {
+    let site = Site::new();
+    let expected = site.finish("one", &with(&[]));
+    for (out, flags) in [("asked", &["--ranks", "2"][..]), ("kubeflow", &[])] {
+        let port = free_port();
+        // The machine that holds the rendezvous comes last.
+        let children = [1, 0].map(|node| {
+            let mut command = site.command(out, &with(flags));
+            match out {
+                "asked" => launched(&mut command, [node, 2], port),
+                _ => kubeflow(&mut command, node, port),
+            };
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        });
+        for child in children {
+            let output = end(child, Duration::from_secs(60));
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+        assert_eq!(fs::read(site.path(out).join(ARTIFACT)).unwrap(), expected, "{out}");
+        let events = fs::read_to_string(site.path(out).join("metrics.jsonl")).unwrap();
+        assert!(events.lines().next().unwrap().contains("\"ranks\":4"), "{out}: two on each machine");
+    }
+}
+
+#[test]
+fn a_machine_that_is_missing_is_named_by_its_ranks() {
+    let site = Site::new();
+    let mut command = site.command("out", &with(&["--ranks", "2", "--set", "rank_timeout=1"]));
+    let port = free_port();
+    let child = launched(&mut command, [0, 2], port).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let output = end(child.unwrap(), Duration::from_secs(30));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("ranks [2, 3] of 4 did not come"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_killed_rank_ends_all_machines_and_is_named_with_its_number() {
+    let site = Site::new();
+    let port = free_port();
+    let flags = with(&["--iterations", "100000", "--ranks", "2"]);
+    let mut second = site.command("out", &flags);
+    let second = launched(&mut second, [1, 2], port).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let second = second.unwrap();
+    let mut first = site.command("out", &flags);
+    let first = launched(&mut first, [0, 2], port).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let first = first.unwrap();
+    let begin = Instant::now();
+    let begun =
+        || fs::read_to_string(site.path("out/metrics.jsonl")).is_ok_and(|events| events.contains("\"step\""));
+    while !begun() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no step");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let ranks = [ranks_of(first.id()), ranks_of(second.id())].concat();
+    assert_eq!(ranks.len(), 4);
+    send("-KILL", ranks[3]);
+    let [first, second] = [first, second].map(|child| end(child, Duration::from_secs(30)));
+    all_end(&ranks, Duration::from_secs(1));
+    assert_eq!((first.status.code(), second.status.code()), (Some(1), Some(1)));
+    assert!(stderr(&second).contains("rank 3 ended with signal 9"), "{}", stderr(&second));
+    assert!(stderr(&first).contains("rank 3 is gone"), "{}", stderr(&first));
+}
+
 #[test]
 fn a_signal_stops_all_ranks_after_the_same_step_and_another_number_goes_on() {
     let site = Site::new();
@@ -221,9 +300,9 @@ fn contradictions_of_the_environment_are_errors_before_anything_begins() {
             "`RANK` is 4: expected less than",
         ),
         (
-            &[("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1")],
-            &["--ranks", "2"],
-            "`--ranks 2` under torchrun, which started 2 ranks already",
+            &[("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0"), ("MASTER_ADDR", "127.0.0.1")],
+            &["--gpus", "2"],
+            "`--gpus 2` under torchrun, which started 2 ranks already",
         ),
     ] {
         let output = site.command("out", &with(more)).envs(variables.iter().copied()).output().unwrap();

@@ -17,6 +17,7 @@ use crate::exit::{Outcome, Status};
 use crate::flags::positive;
 use crate::ranks::Patience;
 use crate::ranks::device::Opened;
+use crate::ranks::environment::Asked;
 use crate::ranks::role::{self, Part};
 use crate::ranks::signals;
 use clap::{Args, Parser};
@@ -58,7 +59,7 @@ pub struct TrainArgs {
     set: Vec<String>,
     #[command(flatten)]
     shortcuts: Shortcuts,
-    /// Train on this machine with so many processes; a launcher (torchrun, MPI, Slurm, Kubernetes) needs no flag
+    /// Train with so many processes on this machine, or on each where a launcher starts one there; a launcher (torchrun, MPI, Slurm, Kubernetes) that starts all needs no flag
     #[arg(long, value_name = "N", value_parser = positive)]
     ranks: Option<usize>,
     /// The same with an NVIDIA GPU for each: `--ranks N --device cuda`
@@ -149,7 +150,7 @@ pub fn run(args: &TrainArgs) -> Outcome {
     model.check()?;
     recipe.check()?;
     let patience = patience(run.rank_timeout)?;
-    role::run(args.ranks.or(args.gpus), patience, |part| train(args, resolved, part, started))
+    role::run(Asked::of(args.ranks, args.gpus), patience, |part| train(args, resolved, part, started))
 }
 
 /// Trains, alone or as one of several ranks.

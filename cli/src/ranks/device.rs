@@ -18,6 +18,12 @@ pub enum Opened {
 impl Opened {
     /// Opens `target` as `part` has it.
     pub fn new(target: Target, part: Option<&Part>) -> Result<Self, OpenError> {
+        if target.device == Device::Cuda(None) && part.is_none_or(Part::alone_here) {
+            // A machine without a driver is told so when the device is opened.
+            let (gpus, rank) =
+                (golf_cuda::devices().map_or(0, |(_, gpus)| gpus.len()), part.map(|part| part.rank));
+            unused(gpus, rank).iter().for_each(|note| eprintln!("{note}"));
+        }
         let target = part.map_or(target, |part| of_rank(target, part)).settled();
         Ok(match target.device {
             Device::Cuda(index) => Opened::Cuda(Box::new(target.cuda(index)?)),
@@ -76,6 +82,15 @@ impl Opened {
     }
 }
 
+/// What to say where one process works on a machine with `gpus` GPUs, as `rank` of several if it is one.
+fn unused(gpus: usize, rank: Option<usize>) -> Option<String> {
+    let (who, where_) =
+        rank.map_or_else(Default::default, |rank| (format!("rank {rank}: "), " on each machine"));
+    (gpus > 1).then(|| {
+        format!("{who}device: cuda:0, the first of {gpus} GPUs; `--gpus {gpus}` uses all{where_}, `--device cuda:0` only this one")
+    })
+}
+
 /// Ranks that share a machine share its cores, and `cuda` without a number is each one's own GPU.
 fn of_rank(target: Target, part: &Part) -> Target {
     let device = match (target.device, part.local_rank) {
@@ -88,4 +103,20 @@ fn of_rank(target: Target, part: &Part) -> Target {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let shared = part.local_size.filter(|ranks| *ranks > 1).map(|ranks| (cores() / ranks).max(1));
     Target { device, threads: target.threads.or(shared), ..target }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_that_would_stand_idle_are_told() {
+        assert_eq!((unused(0, None), unused(1, Some(3))), (None, None));
+        let note = unused(8, Some(3)).expect("seven are idle");
+        assert!(
+            note.starts_with("rank 3: device: cuda:0, the first of 8") && note.contains("`--gpus 8`"),
+            "{note}"
+        );
+        assert!(!unused(2, None).expect("one is idle").contains("each machine"));
+    }
 }

@@ -1,6 +1,6 @@
 //! How ranks find each other: all greet one address, and get the addresses of all in return.
 //!
-//! Whoever started the ranks holds the rendezvous: rank 0, or the process that spawned them all. It waits for every rank until
+//! Rank 0 holds the rendezvous, or the process that spawned it. It waits for every rank until
 //! a deadline; then those that came are told who is missing. A rank of another job, of another size or of a number that is
 //! taken is refused with the reason; what does not speak the protocol is ignored.
 
@@ -113,8 +113,7 @@ pub fn meet(
         IpAddr::V6(_) => IpAddr::V6(if local { Ipv6Addr::LOCALHOST } else { Ipv6Addr::UNSPECIFIED }),
     };
     if member.rank == 0 && !member.hosted {
-        let address = SocketAddr::new(any(IpAddr::V4(Ipv4Addr::LOCALHOST)), member.port);
-        let listener = listen(address)?;
+        let listener = open(&member.address, member.port)?;
         let (token, size) = (member.token.clone(), member.size);
         // Rank 0 learns the outcome as the others do, by the answer to its greeting.
         thread::spawn(move || hold(&listener, &token, size, deadline));
@@ -140,6 +139,13 @@ pub fn meet(
             Err(RendezvousError::Refused { address: place(member), rank: member.rank, reason })
         }
     }
+}
+
+/// Opens the rendezvous that others find at `address` and `port`: on all of this machine's addresses, unless that one is
+/// its own alone.
+pub fn open(address: &str, port: u16) -> Result<TcpListener, RendezvousError> {
+    let ip = if is_loopback(address) { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+    listen(SocketAddr::new(IpAddr::V4(ip), port))
 }
 
 /// Holds a rendezvous of `size` ranks that know `token` until all are there, or the deadline.

@@ -1,9 +1,10 @@
 //! Starts the ranks of one machine as processes of this very program, holds their rendezvous, and ends them together.
 //!
-//! The ranks see the variables that torchrun would set. The supervisor computes nothing: it passes signals on, and when a
+//! Where a launcher starts one process on each of several machines, each of these is a supervisor, and that of the first
+//! holds the rendezvous of all ranks at the launcher's address. The ranks see the variables that torchrun would set. The supervisor computes nothing: it passes signals on, and when a
 //! rank ends badly it names it and ends the others, which have had time to end by themselves.
 
-use super::environment::OWN_TOKEN;
+use super::environment::{Membership, OWN_TOKEN};
 use super::rendezvous::{self, RendezvousError};
 use super::{Patience, lifeline};
 use crate::exit::Status;
@@ -18,6 +19,10 @@ use thiserror::Error;
 const TICK: Duration = Duration::from_millis(20);
 /// How much longer than a rank's own grace the supervisor waits before it kills.
 const AFTER: Duration = Duration::from_secs(2);
+
+/// Variables of a launcher that would mean something else to the ranks.
+const OUTER: [&str; 4] =
+    ["GOLF_PORT", "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"];
 
 /// Why the ranks did not run to their end.
 #[derive(Debug, Error)]
@@ -52,8 +57,58 @@ pub enum SupervisorError {
     },
 }
 
+/// The ranks to start, and where they meet.
+struct Team {
+    /// Ranks of this machine.
+    here: usize,
+    /// The first of them.
+    first: usize,
+    /// Ranks of all machines.
+    size: usize,
+    address: String,
+    port: u16,
+    token: String,
+    /// The rendezvous, if it is this process's to hold.
+    rendezvous: Option<TcpListener>,
+}
+
+impl Team {
+    /// All ranks, on this machine.
+    fn of_machine(ranks: usize) -> Result<Self, RendezvousError> {
+        let address = Ipv4Addr::LOCALHOST;
+        let listen = |source| RendezvousError::Listen { address: format!("{address}:0"), source };
+        let listener = TcpListener::bind((address, 0)).map_err(listen)?;
+        let port = listener.local_addr().map_err(listen)?.port();
+        Ok(Self {
+            here: ranks,
+            first: 0,
+            size: ranks,
+            address: address.to_string(),
+            port,
+            token: format!("{}-{port}", std::process::id()),
+            rendezvous: Some(listener),
+        })
+    }
+
+    /// As many ranks on each machine, this being one of those that a launcher numbers.
+    fn of_node(node: &Membership, ranks: usize) -> Result<Self, RendezvousError> {
+        let Membership { rank, size, address, port, token, .. } = node;
+        Ok(Self {
+            here: ranks,
+            first: rank * ranks,
+            size: size * ranks,
+            address: address.clone(),
+            port: *port,
+            // Never empty, and another than that of ranks which the launcher starts itself.
+            token: format!("nodes.{token}"),
+            rendezvous: (*rank == 0).then(|| rendezvous::open(address, *port)).transpose()?,
+        })
+    }
+}
+
 /// A rank's process.
 struct Rank {
+    number: usize,
     child: Child,
     lifeline: Option<ChildStdin>,
     ended: Option<ExitStatus>,
@@ -68,51 +123,52 @@ impl Drop for Ranks {
     }
 }
 
-/// Runs `size` ranks with the arguments of this process to their end. `signal` gives the number of the last signal received.
+/// Runs `ranks` ranks with the arguments of this process to their end: all there are, or those of the machine that a
+/// launcher calls `node`. `signal` gives the number of the last signal received.
 pub fn supervise(
-    size: usize,
+    ranks: usize,
+    node: Option<&Membership>,
     patience: Patience,
     signal: impl Fn() -> Option<u8>,
 ) -> Result<Status, SupervisorError> {
-    let address = (Ipv4Addr::LOCALHOST, 0);
-    let listen = |source| RendezvousError::Listen { address: "127.0.0.1:0".to_owned(), source };
-    let listener = TcpListener::bind(address).map_err(listen)?;
-    let port = listener.local_addr().map_err(listen)?.port();
-    let token = format!("{}-{port}", std::process::id());
-    let mut ranks = Ranks::start(size, port, &token)?;
+    let mut team = node.map_or_else(|| Team::of_machine(ranks), |node| Team::of_node(node, ranks))?;
+    let rendezvous = team.rendezvous.take();
+    let mut ranks = Ranks::start(&team)?;
     let deadline = Instant::now() + patience.gathering();
-    // Ranks that miss others are told by the rendezvous, and end with that message.
-    thread::spawn(move || rendezvous::hold(&listener, &token, size, deadline));
+    if let Some(listener) = rendezvous {
+        // Ranks that miss others are told by the rendezvous, and end with that message.
+        thread::spawn(move || rendezvous::hold(&listener, &team.token, team.size, deadline));
+    }
     ranks.watch(patience, signal)
 }
 
 impl Ranks {
-    fn start(size: usize, port: u16, token: &str) -> Result<Self, SupervisorError> {
-        let mut ranks = Ranks(Vec::with_capacity(size));
-        for rank in 0..size {
+    fn start(team: &Team) -> Result<Self, SupervisorError> {
+        let mut ranks = Ranks(Vec::with_capacity(team.here));
+        for local in 0..team.here {
+            let rank = team.first + local;
             let start = |source| SupervisorError::Start { rank, source };
             let mut command = Command::new(std::env::current_exe().map_err(start)?);
             command.args(std::env::args_os().skip(1)).stdin(Stdio::piped());
             for (name, value) in [
                 ("RANK", rank.to_string()),
-                ("WORLD_SIZE", size.to_string()),
-                ("LOCAL_RANK", rank.to_string()),
-                ("LOCAL_WORLD_SIZE", size.to_string()),
-                ("MASTER_ADDR", Ipv4Addr::LOCALHOST.to_string()),
-                ("MASTER_PORT", port.to_string()),
-                (OWN_TOKEN, token.to_owned()),
+                ("WORLD_SIZE", team.size.to_string()),
+                ("LOCAL_RANK", local.to_string()),
+                ("LOCAL_WORLD_SIZE", team.here.to_string()),
+                ("MASTER_ADDR", team.address.clone()),
+                ("MASTER_PORT", team.port.to_string()),
+                (OWN_TOKEN, team.token.clone()),
             ] {
                 command.env(name, value);
             }
-            // Variables of an outer launcher would mean other ranks.
-            for name in ["GOLF_PORT", "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RUN_ID"] {
+            for name in OUTER {
                 command.env_remove(name);
             }
             #[cfg(unix)]
             std::os::unix::process::CommandExt::process_group(&mut command, 0);
             let mut child = command.spawn().map_err(start)?;
             let lifeline = child.stdin.take();
-            ranks.0.push(Rank { child, lifeline, ended: None });
+            ranks.0.push(Rank { number: rank, child, lifeline, ended: None });
         }
         Ok(ranks)
     }
@@ -146,8 +202,8 @@ impl Ranks {
     /// Looks at every rank; whether any still runs.
     fn poll(&mut self) -> Result<bool, SupervisorError> {
         let mut running = false;
-        for (number, rank) in self.0.iter_mut().enumerate().filter(|(_, rank)| rank.ended.is_none()) {
-            let watch = |source| SupervisorError::Watch { rank: number, source };
+        for rank in self.0.iter_mut().filter(|rank| rank.ended.is_none()) {
+            let watch = |source| SupervisorError::Watch { rank: rank.number, source };
             rank.ended = rank.child.try_wait().map_err(watch)?;
             running |= rank.ended.is_none();
         }
@@ -156,7 +212,7 @@ impl Ranks {
 
     /// Ranks that did not come to a verdict.
     fn failures(&self) -> impl Iterator<Item = (usize, &ExitStatus)> {
-        let ended = self.0.iter().enumerate().filter_map(|(rank, r)| Some((rank, r.ended.as_ref()?)));
+        let ended = self.0.iter().filter_map(|rank| Some((rank.number, rank.ended.as_ref()?)));
         ended.filter(|(_, status)| verdict(status).is_none())
     }
 

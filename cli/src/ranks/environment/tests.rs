@@ -8,7 +8,7 @@ fn variables(pairs: &str) -> Variables {
 }
 
 fn member(pairs: &str) -> Result<Option<Membership>, EnvironmentError> {
-    membership(&variables(pairs), None)
+    membership(&variables(pairs))
 }
 
 const TORCHRUN: &str = "RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 LOCAL_WORLD_SIZE=4 MASTER_ADDR=head MASTER_PORT=1234 TORCHELASTIC_RUN_ID=run7";
@@ -21,7 +21,16 @@ type Row = (&'static str, &'static str, (usize, usize), Option<usize>, &'static 
 fn every_launcher_is_understood() {
     let rows: &[Row] = &[
         (TORCHRUN, "torchrun", (5, 8), Some(4), "head", 1234, "run7"),
-        ("RANK=0 WORLD_SIZE=2 MASTER_ADDR=h", "torchrun", (0, 2), None, "h", 29_500, ""),
+        ("RANK=0 WORLD_SIZE=2 MASTER_ADDR=h", "a launcher that sets `RANK`", (0, 2), None, "h", 29_500, ""),
+        (
+            "PET_NODE_RANK=1 PET_NNODES=2 PET_NPROC_PER_NODE=8 PET_MASTER_ADDR=job-0 PET_MASTER_PORT=7 RANK=1 WORLD_SIZE=16",
+            "Kubeflow",
+            (1, 2),
+            None,
+            "job-0",
+            7,
+            "",
+        ),
         (SLURM, "Slurm", (3, 16), None, "n04", 23_456, "123456.2"),
         (
             "OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=2 PMIX_NAMESPACE=j1",
@@ -74,6 +83,22 @@ fn a_rank_knows_its_number_on_its_machine_where_the_launcher_does() {
 }
 
 #[test]
+fn a_process_is_alone_on_its_machine_unless_its_launcher_says_otherwise() {
+    let step = |nodes: &str| format!("{SLURM} SLURM_STEP_NUM_NODES={nodes}");
+    for (pairs, alone) in [
+        (TORCHRUN, false),
+        ("RANK=0 WORLD_SIZE=2 MASTER_ADDR=h", true),
+        ("RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 MASTER_ADDR=h", false),
+        ("RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 MASTER_ADDR=h", true),
+        (SLURM, false),
+        (&step("4"), false),
+        (&step("16"), true),
+    ] {
+        assert_eq!(member(pairs).unwrap().unwrap().alone_here(), alone, "{pairs}");
+    }
+}
+
+#[test]
 fn without_a_launcher_a_process_is_alone() {
     // A batch script has its allocation's numbers, and `salloc` too, but is no step.
     for pairs in
@@ -91,7 +116,10 @@ fn the_innermost_launcher_counts() {
     assert_eq!(member(&mpi).unwrap().unwrap().launcher, "Open MPI");
     // Kubernetes' own variables beside those of an operator that agree.
     let operator = "RANK=1 WORLD_SIZE=2 MASTER_ADDR=a JOB_COMPLETION_INDEX=1";
-    assert_eq!(member(operator).unwrap().unwrap().launcher, "torchrun");
+    assert_eq!(member(operator).unwrap().unwrap().launcher, "a launcher that sets `RANK`");
+    // torchrun in a pod of Kubeflow, whose variables its processes inherit.
+    let pod = format!("{TORCHRUN} PET_NODE_RANK=0 PET_NNODES=2 PET_NPROC_PER_NODE=4");
+    assert_eq!(member(&pod).unwrap().unwrap().launcher, "torchrun");
     // What this program started inside a step is its own.
     let own = member(&format!("{SLURM} RANK=1 WORLD_SIZE=2 MASTER_ADDR=a GOLF_LAUNCH=t")).unwrap().unwrap();
     assert_eq!((own.rank, own.token.as_str(), own.hosted), (1, "t", true));
@@ -129,7 +157,8 @@ fn nonsense_is_refused_by_name() {
             "RANK=1 WORLD_SIZE=4 LOCAL_RANK=2 LOCAL_WORLD_SIZE=2 MASTER_ADDR=a",
             E::OutOfRange { name: "LOCAL_RANK", got: 2, of: "LOCAL_WORLD_SIZE", size: 2 },
         ),
-        ("RANK=1 WORLD_SIZE=2", E::NoAddress { launcher: "torchrun", size: 2 }),
+        ("RANK=1 WORLD_SIZE=2", E::NoAddress { launcher: "a launcher that sets `RANK`", size: 2 }),
+        ("PET_NODE_RANK=0 PET_NNODES=1:4", E::NotANumber { name: "PET_NNODES", got: got("1:4") }),
         ("JOB_COMPLETION_INDEX=0 WORLD_SIZE=2", E::NoAddress { launcher: "Kubernetes", size: 2 }),
         ("RANK=0 WORLD_SIZE=1 MASTER_PORT=0", E::NotANumber { name: "MASTER_PORT", got: got("0") }),
         ("RANK=0 WORLD_SIZE=1 GOLF_PORT=70000", E::NotANumber { name: "GOLF_PORT", got: got("70000") }),
@@ -153,12 +182,4 @@ fn ranks_left_over_in_a_shell_do_not_make_every_process_believe_it_is_alone() {
     };
     let agreed = format!("{SLURM} RANK=3 WORLD_SIZE=16");
     assert_eq!(member(&agreed).unwrap().unwrap().rank, 3);
-}
-
-#[test]
-fn asking_for_ranks_under_a_launcher_is_an_error() {
-    let error = membership(&variables(TORCHRUN), Some(4)).unwrap_err();
-    assert_eq!(error, EnvironmentError::AlreadyLaunched { asked: 4, launcher: "torchrun", size: 8 });
-    let own = variables("RANK=0 WORLD_SIZE=4 GOLF_LAUNCH=t MASTER_ADDR=127.0.0.1 MASTER_PORT=1");
-    assert_eq!(membership(&own, Some(4)).unwrap().unwrap().size, 4);
 }
