@@ -47,8 +47,12 @@ fn commands(folder: &Path, history: &History) -> Option<String> {
         .chain([format!("golf report '{}' {}", folder.display(), files.join(" "))])
         .collect();
     let gradients = recipe.runs() / start.ranks.max(1);
+    let divided = match start.ranks {
+        0 | 1 => "",
+        _ => " Several ranks divide the update, and what they exchange is in neither.",
+    };
     Some(format!(
-        "Not measured during the run, whose host waits for its device once a step. These commands, on its device, time what a step does: {gradients} gradient(s) on each rank, then an update, which ranks divide. Sums over ranks are in neither.\n\n```\n{}\n```",
+        "Not measured during the run, whose host waits for its device once a step. On that device, these commands time what a step does: {gradients} gradient(s) on each rank, then an update.{divided}\n\n```\n{}\n```",
         lines.join("\n")
     ))
 }
