@@ -84,10 +84,10 @@ impl Wait {
         let late = ranks(|at, number| at.begun < number);
         self.together = if late.is_empty() { self.together + passed } else { Duration::ZERO };
         let call = || call.to_owned();
-        if let Some(limit) = limits.silence.filter(|limit| self.waited > *limit) {
-            if let Some(rank) = seen.iter().position(|rank| rank.silence > limit) {
-                return Some(CollectiveError::Silent { rank, call: call(), silence: seen[rank].silence });
-            }
+        let silence = limits.silence.filter(|limit| self.waited > *limit);
+        let silent = |limit| seen.iter().position(|rank| rank.silence > limit);
+        if let Some(rank) = silence.and_then(silent) {
+            return Some(CollectiveError::Silent { rank, call: call(), silence: seen[rank].silence });
         }
         let transfer = limits.silence.unwrap_or(limits.lateness);
         (self.together > transfer || self.waited > limits.lateness).then(|| CollectiveError::Stuck {
