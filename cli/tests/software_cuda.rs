@@ -9,106 +9,15 @@
 #[allow(dead_code)]
 mod site;
 mod small;
+mod software;
 
 use golf_core::digest::sha256_hex;
 use serde_json::Value;
-use site::{ARTIFACT, Site, shard, stderr, tokens};
+use site::stderr;
+use software::{Training, counts, device, on_device, root, succeeded};
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
-
-/// The project's root.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The folder of the libraries, built once; `None` without a C++ compiler. What they compile stays for the next run, and is
-/// compiled here, so that tests do not compile the same beside each other.
-fn device() -> Option<&'static Path> {
-    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let build = || {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("software-cuda");
-        let output =
-            Command::new(root().join("trainer-cuda/software/build.sh")).arg(&folder).output().unwrap();
-        match output.status.code() {
-            Some(0) => {
-                let training = Training::new(&folder);
-                std::thread::scope(|scope| {
-                    for precision in ["f32", "bf16"] {
-                        let more = ["--precision", precision, "--iterations", "1"];
-                        let mut command = training.command(precision, &more);
-                        scope.spawn(move || succeeded(&mut command));
-                    }
-                });
-                Some(folder)
-            }
-            Some(3) => None,
-            _ => panic!("{}", stderr(&output)),
-        }
-    };
-    let built = BUILT.get_or_init(build).as_deref();
-    if built.is_none() {
-        println!("SKIPPED: no C++ compiler for the software CUDA device");
-    }
-    built
-}
-
-/// A command on the software device.
-fn on_device(
-    device: &Path,
-    program: &str,
-    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
-) -> Command {
-    let mut command = Command::new(root().join("trainer-cuda/software/run.sh"));
-    command.arg(program).args(arguments).stdin(Stdio::null());
-    command.env("GOLF_SOFTWARE_CUDA", device).env("GOLF_SOFTWARE_CUDA_COUNTS", "yes");
-    command.env_remove("CUDA_VISIBLE_DEVICES");
-    command
-}
-
-fn succeeded(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    output
-}
-
-/// A training of the smallest model.
-struct Training<'a> {
-    device: &'a Path,
-    site: Site,
-}
-
-impl Training<'_> {
-    fn new(device: &Path) -> Training<'_> {
-        Training { device, site: Site::new() }
-    }
-
-    fn command(&self, out: &str, more: &[&str]) -> Command {
-        let on = ["--device", "cuda", "--checkpoint-every", "never", "--resume", "off", "--iterations", "4"];
-        let arguments = self.site.arguments(out, &[&on[..], more].concat());
-        on_device(self.device, env!("CARGO_BIN_EXE_golf-train"), arguments)
-    }
-
-    fn artifact(&self, out: &str) -> Vec<u8> {
-        fs::read(self.site.path(out).join(ARTIFACT)).unwrap()
-    }
-
-    /// Runs to the end; the artifact and what was said.
-    fn finish(&self, out: &str, more: &[&str]) -> (Vec<u8>, String) {
-        let said = stderr(&succeeded(&mut self.command(out, more)));
-        (self.artifact(out), said)
-    }
-}
-
-/// How many kernels, functions of the library and graphs the driver counted.
-fn counts(said: &str) -> [u64; 3] {
-    let line = said.lines().find(|line| line.ends_with(" graphs")).unwrap_or_else(|| panic!("{said}"));
-    let numbers: Vec<u64> =
-        line.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
-    numbers.try_into().unwrap_or_else(|_| panic!("{line}"))
-}
+use std::path::PathBuf;
 
 #[test]
 fn doctor_lists_the_device_and_its_libraries() {
@@ -288,43 +197,6 @@ fn an_evaluation_has_the_receipt_of_another_and_the_score_of_the_cpu() {
         assert_eq!(first, second, "{precision}");
         assert!((first.1 - cpu).abs() < limit * cpu, "{precision}: {} for {cpu}", first.1);
     }
-}
-
-#[test]
-fn two_ranks_on_two_devices_sum_through_the_hosts_and_give_the_bytes_of_one() {
-    let Some(device) = device() else { return };
-    let training = Training::new(device);
-    fs::write(training.site.path("data/t_train_000000.bin"), shard(&tokens(1, 3000))).unwrap();
-    let more = ["--set", "train_batch_tokens=128", "--set", "micro_batch_rows=1"];
-    let (expected, _) = training.finish("one", &more);
-    let through_the_hosts = |out: &str, ranks: &[&str], collectives: &str, reason: &str| {
-        let mut command = training.command(out, &[&more[..], ranks].concat());
-        command.env("GOLF_SOFTWARE_CUDA_DEVICES", "2").env("GOLF_SOFTWARE_CUDA_COLLECTIVES", collectives);
-        let said = stderr(&succeeded(&mut command));
-        let warning = "warning: gradients are summed through the hosts";
-        assert_eq!(said.matches(warning).count(), 1, "{said}");
-        assert!(said.contains(reason), "{said}");
-        assert_eq!(said.matches(" graphs\n").count(), 2, "both ranks work: {said}");
-        assert_eq!(training.artifact(out), expected);
-    };
-    through_the_hosts("two", &["--gpus", "2"], "no", "libnccl.so.2");
-    // NCCL does not connect a device with itself.
-    through_the_hosts("shared", &["--ranks", "2", "--device", "cuda:1"], "yes", "ncclCommInitRank");
-}
-
-#[test]
-fn two_ranks_on_two_devices_sum_on_the_devices_and_give_the_bytes_of_one() {
-    let Some(device) = device() else { return };
-    let training = Training::new(device);
-    fs::write(training.site.path("data/t_train_000000.bin"), shard(&tokens(1, 3000))).unwrap();
-    // A micro-batch for each: then sums have the order of one rank, if the library's are in rank order.
-    let more = ["--set", "train_batch_tokens=128", "--set", "micro_batch_rows=4"];
-    let (expected, _) = training.finish("one", &more);
-    let mut command = training.command("two", &[&more[..], &["--gpus", "2"]].concat());
-    let said = stderr(&succeeded(command.env("GOLF_SOFTWARE_CUDA_DEVICES", "2")));
-    assert!(!said.contains("through the hosts"), "{said}");
-    assert_eq!(said.matches(" collectives\n").count(), 2, "both ranks use the library: {said}");
-    assert_eq!(training.artifact("two"), expected);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the software CUDA device into a folder: the driver (driver/libcuda.so), the compiler (toolkit/libnvrtc.so), the
-# library of products (products/libcublasLt.so) and that of collectives (collectives/libnccl.so.2). Does nothing where the
-# folder holds what these sources make.
+# library of products (products/libcublasLt.so) and that of collectives (collectives/libnccl.so.2; an older one
+# in collectives-old). Does nothing where the folder holds what these sources make.
 #
 #   trainer-cuda/software/build.sh OUT_DIR
 #
@@ -27,7 +27,7 @@ if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
 work="$(mktemp -d "$out/.work-XXXXXX")"
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/driver" "$work/toolkit" "$work/products" "$work/collectives" "$work/texts"
+mkdir "$work/driver" "$work/toolkit" "$work/products" "$work/collectives" "$work/collectives-old" "$work/texts"
 # Texts as C++ strings.
 for text in $emulation/emulate.h $emulation/mma.cuh $emulation/wgmma.cuh compiler/module.h; do
     { printf 'R"golf('; cat "$text"; printf ')golf"'; } >"$work/texts/$(basename "$text").text"
@@ -43,7 +43,9 @@ for job in $(jobs -p); do wait "$job"; done
     -L "$work/driver" -l:libcuda.so
 "$compiler" "${flags[@]}" -Wl,-soname,libnccl.so.2 -o "$work/collectives/libnccl.so.2" collectives/*.cpp \
     -L "$work/driver" -l:libcuda.so
+"$compiler" "${flags[@]}" -DGOLF_OLD -Wl,-soname,libnccl.so.2 -o "$work/collectives-old/libnccl.so.2" collectives/*.cpp \
+    -L "$work/driver" -l:libcuda.so
 
-rm -rf "$out/driver" "$out/toolkit" "$out/products" "$out/collectives" "$out/cache" "$out/stamp"
-mv "$work/driver" "$work/toolkit" "$work/products" "$work/collectives" "$out/"
+rm -rf "$out/driver" "$out/toolkit" "$out/products" "$out/collectives" "$out/collectives-old" "$out/cache" "$out/stamp"
+mv "$work/driver" "$work/toolkit" "$work/products" "$work/collectives" "$work/collectives-old" "$out/"
 printf '%s\n' "$stamp" >"$out/stamp"

@@ -21,7 +21,7 @@ use golf_core::backend::{BackendError, Room};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// An open GPU: its context, one stream, and the modules loaded so far.
 pub struct Device {
@@ -38,6 +38,7 @@ pub struct Device {
     /// The library of products and its workspace, or why it is not used, once a product was asked for.
     library: Option<Result<Library, ProductError>>,
     staging: Staging,
+    halt: Halt,
 }
 
 /// A queue of work beside a device's own.
@@ -47,6 +48,28 @@ impl Beside {
     /// The driver's name for it.
     pub(crate) fn handle(&self) -> sys::CUstream {
         self.0.cu_stream()
+    }
+
+    /// The context that it is in.
+    pub(crate) fn context(&self) -> &Arc<CudaContext> {
+        self.0.context()
+    }
+
+    /// An event behind all work that is queued here: `spare`, or a new one.
+    pub(crate) fn event(&self, spare: Option<CudaEvent>) -> Result<CudaEvent, DriverError> {
+        let Some(event) = spare else { return self.0.record_event(None) };
+        event.record(&self.0).map(|()| event)
+    }
+}
+
+/// Why nothing is to be read of a device any more: work on it was stopped in the middle. Shared with the thread that does that.
+#[derive(Clone, Default)]
+pub(crate) struct Halt(Arc<OnceLock<String>>);
+
+impl Halt {
+    /// The first reason stays.
+    pub(crate) fn set(&self, reason: &str) {
+        let _first = self.0.set(reason.to_owned());
     }
 }
 
@@ -105,6 +128,7 @@ impl Device {
             nvrtc: None,
             library: None,
             staging,
+            halt: Halt::default(),
         })
     }
 
@@ -114,7 +138,7 @@ impl Device {
     }
 
     /// An error of the driver as a backend's: what destroys a context is told from what does not.
-    fn failed(&self, error: DriverError) -> BackendError {
+    pub(crate) fn failed(&self, error: DriverError) -> BackendError {
         use sys::CUresult as C;
         let (backend, reason) = (self.name(), reason(&error));
         match error.0 {
@@ -151,8 +175,14 @@ impl Device {
         self.stream.join(&beside.0).map_err(|error| self.failed(error))
     }
 
-    /// A failure of the link to other devices.
+    /// What tells that nothing is to be read of it any more.
+    pub(crate) fn halt(&self) -> Halt {
+        self.halt.clone()
+    }
+
+    /// A failure of the link to other devices; what made nobody believe it any more comes first.
     pub(crate) fn link_failed(&self, message: String) -> BackendError {
+        let message = self.halt.0.get().cloned().unwrap_or(message);
         BackendError::Driver { backend: self.name(), message }
     }
 
@@ -254,6 +284,9 @@ impl Driver for Device {
         // SAFETY: callers read no more words than the buffer has; `read` lives until the stream is waited for.
         let copied = unsafe { result::memcpy_dtoh_async(&mut read, from.0.pointer, self.stream.cu_stream()) };
         let waited = self.stream.synchronize();
+        if let Some(reason) = self.halt.0.get() {
+            return Err(self.link_failed(reason.clone()));
+        }
         copied.and(waited).map_err(|error| self.failed(error))?;
         Ok(read)
     }

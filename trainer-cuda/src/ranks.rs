@@ -2,7 +2,7 @@
 //!
 //! Every device collective begins with an exchange of nothing between the hosts. So a rank that is missing, dead, silent or
 //! at another call is named exactly as it is by the host's collective, and nothing is queued that would wait for it; what
-//! is left to whoever started the ranks is one that dies in the midst of a sum.
+//! then hangs on the devices is the link's to notice.
 //!
 //! Sums of gradients run beside the backward pass that makes the others: the plan is cut where enough states have their last
 //! value ([`Plan::settled`]), and a [`Link`] moves those while the device goes on with the next part.
@@ -19,9 +19,14 @@ use std::sync::Arc;
 
 /// What moves device memory between ranks. All ranks queue the same moves in the same order.
 pub trait Link<D: Driver> {
-    /// Queues all of `moves` as one: buffer, its words, and what becomes of it. They begin when the device has done what was
+    /// Queues all of `moves` as one, named `call`: buffer, its words, and what becomes of it. They begin when the device has done what was
     /// queued before; what is queued later does not wait for them, and touches none of the buffers before [`Link::join`].
-    fn run(&mut self, driver: &mut D, moves: &[(D::Buffer, usize, Move)]) -> Result<(), BackendError>;
+    fn run(
+        &mut self,
+        driver: &mut D,
+        call: &str,
+        moves: &[(D::Buffer, usize, Move)],
+    ) -> Result<(), BackendError>;
 
     /// Lets everything that is queued from now on wait for all moves.
     fn join(&mut self, driver: &mut D) -> Result<(), BackendError>;
@@ -81,7 +86,7 @@ impl<'a, D: Driver, L: Link<D>> DeviceCollective<'a, D, L> {
             moves.push(self.moved(&name, what)?);
         }
         self.same_to_all(call, Vec::new())?;
-        self.link.run(&mut self.cuda.driver, &moves)?;
+        self.link.run(&mut self.cuda.driver, call.name, &moves)?;
         Ok(self.link.join(&mut self.cuda.driver)?)
     }
 
@@ -135,7 +140,7 @@ impl<'a, D: Driver, L: Link<D>> DeviceCollective<'a, D, L> {
         let Self { cuda, link, .. } = self;
         cuda.executables[executable].cut(&cuts);
         cuda.run(executable, inputs, &mut |driver, part| match groups.get(part) {
-            Some((_, moves)) => link.run(driver, moves),
+            Some((_, moves)) => link.run(driver, call.name, moves),
             None => Ok(()),
         })?;
         Ok(link.join(&mut cuda.driver)?)

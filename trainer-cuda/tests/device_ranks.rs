@@ -68,7 +68,12 @@ impl Threads {
 }
 
 impl Link<Emulator> for Threads {
-    fn run(&mut self, driver: &mut Emulator, moves: &[(Memory, usize, Move)]) -> Result<(), BackendError> {
+    fn run(
+        &mut self,
+        driver: &mut Emulator,
+        _call: &str,
+        moves: &[(Memory, usize, Move)],
+    ) -> Result<(), BackendError> {
         self.runs.set(self.runs.get() + 1);
         self.waiting.extend_from_slice(moves);
         if self.begins == Begins::AtOnce { self.finish(driver) } else { Ok(()) }

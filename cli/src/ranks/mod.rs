@@ -2,8 +2,9 @@
 //!
 //! [`environment`] reads what torchrun, MPI, Slurm or Kubernetes say about a process; [`supervisor`] starts the ranks of one
 //! machine where there is no launcher; [`rendezvous`] brings all ranks together through one address, and [`links`] connects
-//! every pair; [`sockets`] is the [`golf_core::collective::Transport`] over these connections. [`role`] is what a command calls:
-//! it does its work alone, as a rank, or by starting ranks; [`device`] is the device that it works on, and all ranks over it.
+//! every pair; [`sockets`] is the [`golf_core::collective::Transport`] over these connections, and `peers` what all threads of a
+//! rank know of the others. [`role`] is what a command calls: it does its work alone, as a rank, or by starting ranks; [`device`]
+//! is the device that it works on, and all ranks over it.
 //!
 //! Invariant: a rank that is missing, dead, silent or foreign ends the run on every rank within a known time, and is named.
 
@@ -12,6 +13,7 @@ pub mod environment;
 mod hostlist;
 pub mod lifeline;
 pub mod links;
+mod peers;
 pub mod rendezvous;
 pub mod role;
 pub mod signals;

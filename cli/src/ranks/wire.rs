@@ -3,7 +3,7 @@
 //! A frame: kind `u8`, length of the name `u16`, length of the payload `u64`, name, payload; numbers little-endian. Greetings
 //! before the first frame are JSON behind a `u32` length.
 
-use golf_core::collective::Event;
+use golf_core::collective::{Event, Progress};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Error, ErrorKind, Read, Write};
@@ -13,6 +13,7 @@ const PART: u8 = 1;
 const ABORT: u8 = 2;
 const LEFT: u8 = 3;
 const ALIVE: u8 = 4;
+const AT: u8 = 5;
 
 /// Bytes read at a time; memory grows with what arrives, not with what a header claims.
 const CHUNK: usize = 1 << 20;
@@ -21,7 +22,8 @@ const SMALL: usize = 1 << 14;
 /// Longest greeting.
 const GREETING: u32 = 1 << 16;
 
-/// Writes an event; [`Event::Gone`] is what the absence of all others means, and has no form.
+/// Writes an event; [`Event::Gone`], which the absence of all others means, and [`Event::Noticed`], which is this rank's own, have no
+/// form.
 pub(super) fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
     let reason_of =
         |culprit: usize, reason: &str| [&(culprit as u32).to_le_bytes(), reason.as_bytes()].concat();
@@ -30,7 +32,10 @@ pub(super) fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()>
         Event::Abort { culprit, reason } => write_frame(out, ABORT, "", &reason_of(*culprit, reason)),
         Event::Left => write_frame(out, LEFT, "", &[]),
         Event::Alive => write_frame(out, ALIVE, "", &[]),
-        Event::Gone { .. } => Ok(()),
+        Event::At(Progress { queued, begun, done }) => {
+            write_frame(out, AT, "", &[queued, begun, done].map(|number| number.to_le_bytes()).concat())
+        }
+        Event::Gone { .. } | Event::Noticed(_) => Ok(()),
     }
 }
 
@@ -70,6 +75,11 @@ pub(super) fn read_event(input: &mut impl Read, mut progress: impl FnMut()) -> i
         }
         LEFT => Event::Left,
         ALIVE => Event::Alive,
+        AT if payload.len() == 24 => {
+            let number =
+                |i: usize| u64::from_le_bytes(payload[8 * i..8 * i + 8].try_into().expect("8 bytes"));
+            Event::At(Progress { queued: number(0), begun: number(1), done: number(2) })
+        }
         kind => return Err(Error::new(ErrorKind::InvalidData, format!("a frame of unknown kind {kind}"))),
     };
     Ok(Some(event))
@@ -117,6 +127,7 @@ mod tests {
             Event::Part { call: String::new(), bytes: Arc::default() },
             Event::Abort { culprit: 6, reason: "disk voll: \u{fc}".into() },
             Event::Alive,
+            Event::At(Progress { queued: 3, begun: 2, done: u64::MAX }),
             Event::Left,
         ];
         let mut bytes = Vec::new();

@@ -4,7 +4,8 @@ use crate::backend::BackendError;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Why a collective failed on this rank. Every variant but [`CollectiveError::Backend`] names the rank at fault.
+/// Why a collective failed on this rank. Every variant names the rank at fault, but [`CollectiveError::Backend`]
+/// and a [`CollectiveError::Stuck`] to which all ranks came.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum CollectiveError {
@@ -46,6 +47,24 @@ pub enum CollectiveError {
         /// How long it waited.
         waited: Duration,
     },
+    /// A collective on devices does not end.
+    #[error(
+        "`{call}` hangs on the devices, for {:.1} s now: {}",
+        waited.as_secs_f64(),
+        standings(unqueued, computing, within)
+    )]
+    Stuck {
+        /// The collective.
+        call: String,
+        /// Since this rank's device came to it.
+        waited: Duration,
+        /// Ranks whose host is not known to have queued it.
+        unqueued: Vec<usize>,
+        /// Ranks whose device is not known to have come to it.
+        computing: Vec<usize>,
+        /// Ranks whose device is in it.
+        within: Vec<usize>,
+    },
     /// Two ranks make different calls.
     #[error(
         "rank {rank} is at `{got}`: expected `{expected}`\nhint: all ranks must run the same program with the same settings"
@@ -78,7 +97,7 @@ pub enum CollectiveError {
 }
 
 impl CollectiveError {
-    /// The rank at fault; `None` where that is the rank that has this error.
+    /// The rank at fault; `None` where that is the rank that has this error, or nobody knows.
     pub fn culprit(&self) -> Option<usize> {
         match self {
             CollectiveError::Failed { rank, .. }
@@ -87,7 +106,25 @@ impl CollectiveError {
             | CollectiveError::OutOfStep { rank, .. }
             | CollectiveError::Payload { rank, .. } => Some(*rank),
             CollectiveError::Late { ranks, .. } => ranks.first().copied(),
+            CollectiveError::Stuck { unqueued, computing, .. } => {
+                unqueued.iter().chain(computing).next().copied()
+            }
             CollectiveError::Backend(_) => None,
         }
     }
+}
+
+/// Where ranks are that do not come together.
+fn standings(unqueued: &[usize], computing: &[usize], within: &[usize]) -> String {
+    let mut said = format!("ranks {within:?} are in it");
+    if !computing.is_empty() {
+        said += &format!(", the devices of ranks {computing:?} have not come to it");
+    }
+    if !unqueued.is_empty() {
+        said += &format!(", the hosts of ranks {unqueued:?} have not queued it");
+    }
+    if computing.is_empty() && unqueued.is_empty() {
+        said += ", and no rank is late: a device of theirs, or the connection between them, is at fault";
+    }
+    said
 }

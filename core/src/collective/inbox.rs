@@ -4,13 +4,13 @@
 //! mean is decided here, once.
 
 use super::transport::Message;
-use super::{Call, CollectiveError, Patience};
+use super::{Call, CollectiveError, Patience, Progress};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// What a carrier saw of a rank.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Its message to this rank in its next call.
     Part {
@@ -35,10 +35,14 @@ pub enum Event {
     Left,
     /// A sign of life.
     Alive,
+    /// A sign of life of a rank whose device works with those of others.
+    At(Progress),
+    /// What a thread beside this rank's own noticed, which ends the run.
+    Noticed(CollectiveError),
 }
 
 /// An event and the rank that it is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     /// The rank.
     pub from: usize,
@@ -152,7 +156,8 @@ impl Inbox {
             // What it sent before still counts: this call may need no more of it.
             Event::Gone { reason } => self.ended[from] = Some(reason),
             Event::Left => self.ended[from] = Some("it ended its run before".to_owned()),
-            Event::Alive => {}
+            Event::Alive | Event::At(_) => {}
+            Event::Noticed(error) => return Err(error),
         }
         Ok(())
     }

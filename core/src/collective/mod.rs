@@ -16,12 +16,14 @@ mod error;
 mod floats;
 mod host;
 mod inbox;
+mod lookout;
 pub mod threads;
 mod transport;
 
 pub use error::CollectiveError;
 pub use host::HostCollective;
 pub use inbox::{Delivery, Event, Inbox, Limits};
+pub use lookout::{Lookout, Progress, Seen, Wait};
 pub use transport::{Message, Transport};
 
 use crate::backend::{Backend, ExecutableId, LocalFuture};

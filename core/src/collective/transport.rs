@@ -1,6 +1,6 @@
 //! What carries bytes between ranks.
 
-use super::{Call, CollectiveError};
+use super::{Call, CollectiveError, Lookout};
 use std::sync::Arc;
 
 /// Bytes on their way; shared, because the same ones often go to every rank.
@@ -23,4 +23,9 @@ pub trait Transport {
 
     /// Tells all ranks that the run is over because of `culprit`. Best effort: it never fails and never waits long.
     fn abort(&mut self, culprit: usize, reason: &str);
+
+    /// What a thread that watches this rank's device needs; none where ranks cannot be ended from there.
+    fn lookout(&self) -> Option<Arc<dyn Lookout>> {
+        None
+    }
 }

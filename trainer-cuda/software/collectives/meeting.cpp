@@ -108,4 +108,10 @@ bool Meeting::broadcast(std::vector<char>& bytes) {
     return met_;
 }
 
+void Meeting::leave() {
+    for (const int socket : sockets_) {
+        if (socket >= 0) shutdown(socket, SHUT_RDWR);
+    }
+}
+
 }  // namespace software

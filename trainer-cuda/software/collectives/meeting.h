@@ -30,6 +30,9 @@ public:
     // What rank 0 says, everywhere; false where it is gone.
     bool broadcast(std::vector<char>& bytes);
 
+    // Ends all of the above, from any thread.
+    void leave();
+
 private:
     int rank_;
     bool met_ = true;

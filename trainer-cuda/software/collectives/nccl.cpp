@@ -1,6 +1,9 @@
 // The interface of NVIDIA's library of collectives, as far as the project calls it, between processes of one machine. Sums are
 // formed in rank order. What is left where nothing is promised is NaN, and calls that differ between ranks end the program:
-// the real library would wait forever, or add up the wrong things.
+// the real library would wait forever, or add up the wrong things. A rank that is gone is an asynchronous error, and the call goes
+// on waiting for it until the communicator is aborted. GOLF_SOFTWARE_CUDA_STALL=RANK:CALL:HOW does to this rank's call of that number
+// what HOW says: `hang` for ever, `fail` as if another rank were gone, or `stop` or `kill` the process in it. Built with GOLF_OLD it
+// is a version before 2.4, which cannot be aborted.
 //
 // The driver runs work when somebody waits for it, but a rank may wait for another in other ways, whose work a GPU would have
 // done by itself. So what is queued here runs after a while, whoever waits.
@@ -10,6 +13,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
@@ -17,6 +21,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <string>
 #include <thread>
 
 extern "C" CUresult cuCtxGetCurrent(CUcontext* context);
@@ -37,6 +42,7 @@ enum ncclResult_t : int {
     ncclSystemError = 2,
     ncclInvalidArgument = 4,
     ncclInvalidUsage = 5,
+    ncclRemoteError = 6,
 };
 
 constexpr int FLOAT32 = 7;
@@ -73,12 +79,25 @@ struct Move {
 // How late work runs at most.
 constexpr std::chrono::milliseconds PATIENCE(100);
 
+// What happens to a call, instead of its work, to see what a program does then.
+struct Stall {
+    int rank = -1;
+    unsigned long long call = 0;
+    char how[8] = "";
+
+    Stall() {
+        const char* told = std::getenv("GOLF_SOFTWARE_CUDA_STALL");
+        if (told && std::sscanf(told, "%d:%llu:%7s", &rank, &call, how) != 3) end("GOLF_SOFTWARE_CUDA_STALL is no RANK:CALL:HOW");
+    }
+};
+
 // Runs a stream, a while after work was queued on it.
 class Runner {
 public:
     Runner() : context_(here()), thread_([this] { run(); }) {}
 
-    ~Runner() {
+    // From another thread than its own.
+    void end() {
         ended_ = true;
         thread_.join();
     }
@@ -93,12 +112,16 @@ private:
     }
 
     void run() {
+        CUstream before = nullptr;
         while (!ended_) {
             std::this_thread::sleep_for(PATIENCE);
-            const CUstream stream = stream_.exchange(nullptr);
-            if (!stream) continue;
-            cuCtxSetCurrent(context_);
-            cuStreamSynchronize(stream);
+            const CUstream noted = stream_.exchange(nullptr);
+            // Again in the round after: what is queued right behind a call, such as an event, may have come too late.
+            if (const CUstream stream = noted ? noted : before) {
+                cuCtxSetCurrent(context_);
+                cuStreamSynchronize(stream);
+            }
+            before = noted;
         }
     }
 
@@ -111,10 +134,32 @@ private:
 struct Comm {
     std::unique_ptr<Meeting> meeting;
     Runner runner;
-    unsigned long long moves = 0;
+    unsigned long long calls = 0, moves = 0;
+    std::atomic<bool> aborted{false};
+    std::atomic<int> error{ncclSuccess};
+    std::shared_ptr<Comm> self;  // the program's; calls that wait have others
 
-    // Refuses ranks that make another call than rank 0.
-    void agree(const Move& move) {
+    // Until the program gives up on it, as kernels do that wait for another device.
+    void hang() const {
+        while (!aborted) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+
+    void lose() {
+        error = ncclRemoteError;
+        hang();
+    }
+
+    void stall() {
+        static const Stall stall;
+        if (stall.rank != meeting->rank() || stall.call != calls) return;
+        const std::string how = stall.how;
+        if (how == "stop" || how == "kill") raise(how == "stop" ? SIGSTOP : SIGKILL);
+        if (how == "fail") error = ncclRemoteError;
+        hang();
+    }
+
+    // Refuses ranks that make another call than rank 0; false where one is gone.
+    bool agree(const Move& move) {
         const uint64_t header[] = {static_cast<uint64_t>(move.kind), static_cast<uint64_t>(move.root), move.count, moves};
         std::vector<char> own(sizeof header);
         std::memcpy(own.data(), header, sizeof header);
@@ -122,17 +167,25 @@ struct Comm {
         for (size_t rank = 1; rank < all.size(); rank++) {
             if (all[rank] != own) end("rank %zu makes another call than rank 0", rank);
         }
-        if (!meeting->met()) end("a rank is gone");
+        return meeting->met();
+    }
+
+    void run(const std::vector<Move>& group) {
+        calls++;
+        stall();
+        for (const Move& move : group) {
+            if (!aborted) run(move);
+        }
     }
 
     void run(const Move& move) {
-        agree(move);
+        if (!agree(move)) return lose();
         moves++;
         std::vector<char> bytes(move.count * sizeof(float));
         std::memcpy(bytes.data(), move.at, bytes.size());
         const auto all = meeting->gather(bytes);
         if (!all.empty()) bytes = move.kind == Kind::broadcast ? all[static_cast<size_t>(move.root)] : summed(all);
-        if (!meeting->broadcast(bytes)) end("a rank is gone");
+        if (!meeting->broadcast(bytes)) return lose();
         if (move.kind == Kind::reduce && meeting->rank() != move.root) {
             for (size_t i = 0; i < move.count; i++) move.at[i] = std::numeric_limits<float>::quiet_NaN();
         } else {
@@ -166,18 +219,18 @@ struct Group {
 thread_local Group group;
 
 struct Call {
-    Comm* comm;
+    std::shared_ptr<Comm> comm;
     std::vector<Move> moves;
 };
 
 void do_call(void* data) {
     const std::unique_ptr<Call> call(static_cast<Call*>(data));
-    for (const Move& move : call->moves) call->comm->run(move);
+    call->comm->run(call->moves);
 }
 
 ncclResult_t queue() {
     if (group.moves.empty()) return ncclSuccess;
-    auto call = std::make_unique<Call>(Call{group.comm, std::move(group.moves)});
+    auto call = std::make_unique<Call>(Call{group.comm->self, std::move(group.moves)});
     group.moves.clear();
     if (cuLaunchHostFunc(group.stream, do_call, call.get()) != CUDA_SUCCESS) return ncclUnhandledCudaError;
     call.release();
@@ -219,7 +272,11 @@ bool are_apart(Meeting& meeting) {
 }  // namespace
 
 EXPORTED ncclResult_t ncclGetVersion(int* version) {
+#ifdef GOLF_OLD
+    *version = 2307;
+#else
     *version = 22700;
+#endif
     return ncclSuccess;
 }
 
@@ -230,6 +287,7 @@ EXPORTED const char* ncclGetErrorString(ncclResult_t result) {
         case ncclSystemError: return "the ranks did not meet";
         case ncclInvalidArgument: return "invalid argument";
         case ncclInvalidUsage: return "invalid usage";
+        case ncclRemoteError: return "another rank is gone";
     }
     return "unknown";
 }
@@ -245,19 +303,34 @@ EXPORTED ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 EXPORTED ncclResult_t ncclCommInitRank(Comm** comm, int size, ncclUniqueId id, int rank) {
     if (!comm || size < 1 || rank < 0 || rank >= size) return ncclInvalidArgument;
     const std::string name(id.internal, strnlen(id.internal, sizeof id.internal));
-    auto made = std::make_unique<Comm>();
+    auto made = std::make_shared<Comm>();
     made->meeting = std::make_unique<Meeting>(name, size, rank);
-    if (!made->meeting->met()) return ncclSystemError;
-    if (!are_apart(*made->meeting)) return ncclInvalidUsage;
-    *comm = made.release();
+    const bool met = made->meeting->met();
+    if (!met || !are_apart(*made->meeting)) {
+        made->runner.end();
+        return met ? ncclInvalidUsage : ncclSystemError;
+    }
+    made->self = made;
+    *comm = made.get();
     return ncclSuccess;
 }
 
+#ifndef GOLF_OLD
 EXPORTED ncclResult_t ncclCommAbort(Comm* comm) {
     if (std::getenv("GOLF_SOFTWARE_CUDA_COUNTS")) std::fprintf(stderr, "software NCCL: %llu collectives\n", comm->moves);
-    delete comm;
+    comm->aborted = true;
+    comm->meeting->leave();
+    comm->runner.end();
+    const auto last = std::move(comm->self);
     return ncclSuccess;
 }
+
+EXPORTED ncclResult_t ncclCommGetAsyncError(Comm* comm, int* error) {
+    if (!comm || !error) return ncclInvalidArgument;
+    *error = comm->error;
+    return ncclSuccess;
+}
+#endif
 
 EXPORTED ncclResult_t ncclGroupStart() {
     group.open = true;

@@ -113,6 +113,7 @@ EXPORTED CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
         if (context.users == 0) return CUDA_ERROR_INVALID_CONTEXT;
         if (--context.users > 0) return CUDA_SUCCESS;
         run(context);
+        const std::lock_guard<std::mutex> alone(events_lock);
         for (Stream* stream : context.streams) delete stream;
         for (Event* event : context.events) delete event;
         context.streams.clear();

@@ -4,6 +4,7 @@
 #include "modules.h"
 #include "state.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -24,6 +25,20 @@ unsigned long long fails_at() {
     static const size_t number = variable("GOLF_SOFTWARE_CUDA_FAIL_AT", 0);
     return number;
 }
+
+// The kernel that takes long, on which device of the machine, and how many seconds.
+struct Slow {
+    int device = -1;
+    unsigned long long kernel = 0;
+    double seconds = 0;
+
+    Slow() {
+        const char* told = std::getenv("GOLF_SOFTWARE_CUDA_SLOW");
+        if (told && std::sscanf(told, "%d:%llu:%lf", &device, &kernel, &seconds) != 3) {
+            complain("GOLF_SOFTWARE_CUDA_SLOW is no DEVICE:KERNEL:SECONDS");
+        }
+    }
+};
 
 // A call of a kernel, with copies of its arguments.
 struct Launch {
@@ -65,6 +80,10 @@ struct Launch {
         if (++counts.kernels == fails_at()) {
             complain("kernel `%s` fails, as it was told to", entry->name);
             return CUDA_ERROR_ILLEGAL_ADDRESS;
+        }
+        static const Slow slow;
+        if (counts.kernels == slow.kernel && place_in_machine(device) == slow.device) {
+            std::this_thread::sleep_for(std::chrono::duration<double>(slow.seconds));
         }
         const char* failure = entry->launch(blocks, threads, is_backwards(), places.data());
         if (*misaligned) {

@@ -11,6 +11,7 @@ namespace software {
 
 Counts counts;
 std::mutex lock;
+std::mutex events_lock;
 bool initialized = false;
 thread_local Context* current = nullptr;
 

@@ -2,12 +2,14 @@
 //
 // Work runs late: when a call has to wait for it, not when it is queued. So what a program changes too early, or reads
 // without waiting, shows as a wrong result, as it might on a GPU; and an error of a kernel comes back from a later call.
-// From then on the device is lost to the process, and every call returns that error. One lock holds for all of it.
+// From then on the device is lost to the process, and every call returns that error. One lock holds for all of it; events have
+// another one beside it, so that work that takes long, or for ever, can be asked after.
 
 #pragma once
 
 #include "api.h"
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -46,7 +48,7 @@ struct Stream {
 struct Moment {
     Stream* stream = nullptr;
     bool captured = false;
-    bool happened = false;
+    std::atomic<bool> happened{false};
     std::chrono::steady_clock::time_point at;
 };
 
@@ -63,7 +65,7 @@ struct Context {
     CUresult lost = CUDA_SUCCESS;  // what destroyed it, for good
     Stream standard;               // the null stream
     std::set<Stream*> streams;
-    std::set<Event*> events;
+    std::set<Event*> events;  // changed under `events_lock` too
 };
 
 // What was done so far. With `GOLF_SOFTWARE_CUDA_COUNTS` the driver says so when the program ends.
@@ -73,6 +75,7 @@ struct Counts {
 
 extern Counts counts;
 extern std::mutex lock;
+extern std::mutex events_lock;
 extern bool initialized;
 extern thread_local Context* current;
 

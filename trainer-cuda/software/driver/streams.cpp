@@ -24,10 +24,13 @@ CUresult record(Event& event, Stream& stream) {
     const auto moment = std::make_shared<Moment>();
     moment->stream = &stream;
     moment->captured = stream.capture != Capture::none;
-    event.moment = moment;
+    {
+        const std::lock_guard<std::mutex> alone(events_lock);
+        event.moment = moment;
+    }
     return enqueue(stream, [=] {
-        moment->happened = true;
         moment->at = std::chrono::steady_clock::now();
+        moment->happened = true;
         return CUDA_SUCCESS;
     });
 }
@@ -104,6 +107,7 @@ EXPORTED CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* dat
 
 EXPORTED CUresult cuEventCreate(CUevent* handle, unsigned flags) {
     return in_context([&](Context& context) {
+        const std::lock_guard<std::mutex> alone(events_lock);
         *handle = new Event{&context, (flags & CU_EVENT_DISABLE_TIMING) == 0, nullptr};
         context.events.insert(*handle);
         return CUDA_SUCCESS;
@@ -112,6 +116,7 @@ EXPORTED CUresult cuEventCreate(CUevent* handle, unsigned flags) {
 
 EXPORTED CUresult cuEventDestroy_v2(CUevent handle) {
     return on_event(handle, [&](Context& context) {
+        const std::lock_guard<std::mutex> alone(events_lock);
         context.events.erase(handle);
         delete handle;
         return CUDA_SUCCESS;
@@ -130,6 +135,20 @@ EXPORTED CUresult cuEventSynchronize(CUevent event) {
         if (const CUresult refused = refuse_in_capture(context)) return refused;
         return wait(*event);
     });
+}
+
+// Answers at once, whatever a device does meanwhile. A lost device, and captures, which forbid this call like the one above, are
+// looked at unless another call is under way.
+EXPORTED CUresult cuEventQuery(CUevent event) {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+    if (const std::unique_lock<std::mutex> alone(lock, std::try_to_lock); alone) {
+        if (const CUresult lost = current->lost) return lost;
+        if (const CUresult refused = refuse_in_capture(*current)) return refused;
+    }
+    const std::lock_guard<std::mutex> alone(events_lock);
+    if (!current->events.count(event)) return CUDA_ERROR_INVALID_HANDLE;
+    if (!event->moment || event->moment->happened) return CUDA_SUCCESS;
+    return event->moment->captured ? CUDA_ERROR_CAPTURED_EVENT : CUDA_ERROR_NOT_READY;
 }
 
 EXPORTED CUresult cuEventElapsedTime(float* milliseconds, CUevent from, CUevent to) {
