@@ -1,0 +1,110 @@
+# shellcheck shell=bash disable=SC2154
+# Steps of device-check.sh that say whether the device computes right. To be sourced by it, whose variables they use.
+
+# One test of the list there; a built one where there is no cargo. On this device alone: emulated kernels and other GPUs are no
+# part of this check.
+run_test() {
+    local package="$1" test="$2"
+    shift 2
+    if [ -n "${GOLF_BIN_DIR:-}" ]; then
+        [ -x "$GOLF_BIN_DIR/tests/$test" ] || die "no test \`$GOLF_BIN_DIR/tests/$test\`"
+        ONLY_BACKENDS=cuda "$GOLF_BIN_DIR/tests/$test" "$@" --nocapture
+    else
+        ONLY_BACKENDS=cuda cargo test --release --quiet -p "$package" --test "$test" -- "$@" --nocapture
+    fi
+}
+
+step_doctor() {
+    "$bin/golf" doctor
+    "$bin/golf" doctor --json | python3 -c '
+import json, re, sys
+rows = [row for row in json.load(sys.stdin)["devices"] if row["device"] == sys.argv[1]]
+print(re.sub(r"[^a-z0-9]+", "-", rows[0]["name"].lower()).strip("-")) if rows else sys.exit(f"no device {sys.argv[1]}")
+' "$device" >"$work/name.part"
+    mv "$work/name.part" "$work/name"
+    "$bin/golf" doctor --json | python3 -c 'import json, sys; sys.exit("problem" in json.load(sys.stdin)["cuda"]["cublaslt"])' ||
+        skip "no cuBLASLt: products in bf16 are formed by golf's own kernels, which are slower"
+}
+
+step_kernels() {
+    if [ -z "$nvrtc" ]; then
+        skip "no NVRTC: the kernels in \`$GOLF_KERNELS\` are used as they are"
+    else
+        REQUIRE_NVRTC=1 run_test golf-cuda nvrtc
+    fi
+}
+
+step_ops() {
+    run_test golf-tests conformance every_backend a_bank
+    run_test golf-tests devices
+    run_test golf-tests cuda of_bf16
+}
+
+step_goldens() {
+    local precision
+    for precision in f32 bf16; do
+        "$bin/golf" selftest --golden "$golden" --device "$device" --precision "$precision"
+    done
+}
+
+step_bits() { run_test golf-tests cuda two_; }
+
+# A shard of tokens that repeat with a long period.
+write_shard() {
+    python3 - "$1" <<'PYTHON'
+import struct, sys
+tokens = [(i * i // 5 + i) % 64 for i in range(20_000)]
+with open(sys.argv[1], "wb") as shard:
+    shard.write(struct.pack("<256i", 20240520, 1, len(tokens), *[0] * 253) + struct.pack(f"<{len(tokens)}H", *tokens))
+PYTHON
+}
+
+step_resume() {
+    local data="$work/shards" precision run
+    mkdir -p "$data"
+    write_shard "$data/t_train_000000.bin"
+    for precision in f32 bf16; do
+        run=("$bin/golf-train" --preset nano --data "$data" --device "$device" --precision "$precision" --quiet
+            --iterations 20 --max-wallclock-seconds 0)
+        "${run[@]}" --out "$work/$precision-a" --checkpoint-every 10 --set checkpoint_keep=9
+        "${run[@]}" --out "$work/$precision-b"
+        "${run[@]}" --out "$work/$precision-c" --resume "$work/$precision-a/checkpoint-00000010.safetensors"
+        cmp "$work/$precision-a/artifact.bin" "$work/$precision-b/artifact.bin"
+        cmp "$work/$precision-a/artifact.bin" "$work/$precision-c/artifact.bin"
+        printf '%s: one run, another and a resumed one end in the same bytes\n' "$precision"
+    done
+}
+
+# One sanitizer over one command.
+sanitize() {
+    local tool="$1" code=0
+    shift
+    timeout --kill-after=10 "$sanitizer_seconds" compute-sanitizer --tool "$tool" --error-exitcode 9 "$@" >"$work/sanitized" 2>&1 || code=$?
+    case "$code" in
+        0) printf '%s finds nothing: %s\n' "$tool" "$*" ;;
+        124 | 137) skip "$tool did not end in $sanitizer_seconds s: $*" ;;
+        *)
+            tail -n 60 "$work/sanitized"
+            printf '%s ended with %d: %s\n' "$tool" "$code" "$*"
+            found=1
+            ;;
+    esac
+}
+
+step_sanitizer() {
+    local tool found='' gradient
+    if ! command -v compute-sanitizer >/dev/null; then
+        skip "no compute-sanitizer"
+        return
+    fi
+    # Small, with heads of 64 channels: what takes tensor cores, and Hopper's own products where there are any.
+    gradient=("$bin/golf" plan trace baseline --phase gradient --rows 1 --window 256 --repeat 1 --device "$device" --precision bf16)
+    sanitize memcheck "${gradient[@]}"
+    # Hopper's products write and read shared memory in an order that racecheck does not follow; and what NVIDIA's library reads
+    # is not ours to judge, so initcheck is for the fixtures, which are in f32.
+    GOLF_WGMMA=off sanitize racecheck "${gradient[@]}"
+    for tool in memcheck racecheck initcheck; do
+        sanitize "$tool" "$bin/golf" selftest --golden tests/goldens --device "$device"
+    done
+    [ -z "$found" ]
+}
