@@ -25,7 +25,8 @@
 #                         windows that slide by --stride N (default: 64); --preset NAME (default: pr549), --seconds N (default:
 #                         600), --set KEY=VALUE of its recipe (repeatable)
 #     --keep DIR          where tokens and the trained model stay (default: runs/device-check)
-#     --pack DIR          build programs, tests and kernels into DIR and DIR.tar.xz, for a machine without cargo, and end
+#     --pack DIR          build programs, tests and kernels into DIR and DIR.tar.xz, for a machine without cargo, and end; what
+#                         --golden, --peer, --text, --tokenizer and --score name goes into DIR/files
 #
 # With GOLF_BIN_DIR=DIR, what --pack made there is used and nothing is built. GOLF_DEVICE is the device (default: cuda:0).
 # NVRTC is needed, which a Python with torch brings, tests/nvrtc.sh finds or fetches, or the packed kernels replace; libraries in

@@ -9,6 +9,7 @@ pub mod device;
 pub mod exit;
 pub mod flags;
 pub mod model;
+pub mod peaks;
 pub mod ranks;
 pub mod samples;
 pub mod selftest;

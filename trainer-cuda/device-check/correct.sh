@@ -47,24 +47,45 @@ step_goldens() {
     done
 }
 
-step_bits() { run_test golf-tests cuda two_; }
-
-# A shard of tokens that repeat with a long period.
+# A shard of $1 tokens that repeat with a long period, in a folder of its own.
 write_shard() {
-    python3 - "$1" <<'PYTHON'
+    mkdir -p "$work/shards"
+    python3 - "$work/shards/t_train_000000.bin" "$1" <<'PYTHON'
 import struct, sys
-tokens = [(i * i // 5 + i) % 64 for i in range(20_000)]
+tokens = [(i * i // 5 + i) % 64 for i in range(int(sys.argv[2]))]
 with open(sys.argv[1], "wb") as shard:
     shard.write(struct.pack("<256i", 20240520, 1, len(tokens), *[0] * 253) + struct.pack(f"<{len(tokens)}H", *tokens))
 PYTHON
 }
 
+step_bits() {
+    local run
+    run_test golf-tests cuda two_
+    # At the size of a real step too: losses and norms of all gradients, to the last digit.
+    write_shard $((2 * step_rows * window + 1))
+    for run in a b; do
+        "$bin/golf-train" --preset "$preset" --data "$work/shards" --out "$work/bits-$run" --device "$device" --precision bf16 --quiet \
+            --iterations 4 --max-wallclock-seconds 0 --checkpoint-every never --set method=nearest --set val_loss_every=0 \
+            --set "train_seq_len=$window" --set "train_batch_tokens=$((step_rows * window))" --set grad_accum_steps=1 \
+            --set "micro_batch_rows=${micro_rows:-$step_rows}"
+    done
+    python3 - "$work/bits-a/metrics.jsonl" "$work/bits-b/metrics.jsonl" <<'PYTHON'
+import json, sys
+def steps(path):
+    events = map(json.loads, open(path))
+    return [(event["loss"], event["grad_norm"]) for event in events if event["event"] == "step"]
+first, second = map(steps, sys.argv[1:])
+print("losses and norms of gradients:", first)
+if first != second:
+    sys.exit(f"the second run has others: {second}")
+PYTHON
+}
+
 step_resume() {
-    local data="$work/shards" precision run
-    mkdir -p "$data"
-    write_shard "$data/t_train_000000.bin"
+    local precision run
+    write_shard 20000
     for precision in f32 bf16; do
-        run=("$bin/golf-train" --preset nano --data "$data" --device "$device" --precision "$precision" --quiet
+        run=("$bin/golf-train" --preset nano --data "$work/shards" --device "$device" --precision "$precision" --quiet
             --iterations 20 --max-wallclock-seconds 0)
         "${run[@]}" --out "$work/$precision-a" --checkpoint-every 10 --set checkpoint_keep=9
         "${run[@]}" --out "$work/$precision-b"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # What device-check.sh --pack does. To be sourced by it, whose variables it uses.
 
-# Builds everything into a folder that needs no cargo afterwards, and into an archive of it.
+# Builds everything into a folder that needs no cargo afterwards, beside it the files that options name, and makes an archive of it.
 pack_into() {
     local folder="$1" package test file
     mkdir -p "$folder/tests"
@@ -22,6 +22,11 @@ print(found[-1])' "$test")"
     else
         printf 'no NVRTC here: kernels are not packed, and the other machine needs it\n'
     fi
+    mkdir -p "$folder/files"
+    for file in "$golden" "$peer" "$text" "$tokenizer" "${scored[@]}"; do
+        # The project's own are there anyway.
+        if [ -e "$file" ] && [ "$file" != tests/goldens ]; then cp -r "$file" "$folder/files/"; fi
+    done
     # Programs are much alike, and a large window sees it.
     python3 - "$folder" <<'PYTHON'
 import lzma, os, sys, tarfile
@@ -30,7 +35,7 @@ filters = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 6, "dict
 with lzma.open(folder + ".tar.xz", "wb", filters=filters) as out, tarfile.open(fileobj=out, mode="w") as archive:
     archive.add(folder, os.path.basename(folder))
 PYTHON
-    du -sm "$folder"/* "$folder/tests"/* | sort -rn
+    du -sm "$folder"/* "$folder"/*/* | sort -rn | head -n 30
     ls -l "$folder.tar.xz"
     printf 'copy the archive and the project there, unpack it (python3 -m tarfile -e FILE), and set GOLF_BIN_DIR\n'
 }
