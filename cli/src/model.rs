@@ -6,15 +6,17 @@ use crate::cmd::load::{self, LoadError};
 use clap::ValueEnum;
 use golf_core::eval::{EvalError, ModelWeights, plain};
 use golf_core::graph::Graph;
-use golf_core::model::gpt::{Weights, Window};
+use golf_core::model::gpt::{SHARPNESS, Weights, Window};
 use golf_core::model::graphs::grad_name;
 use golf_core::model::graphs::{decode_graph, gradient_graph, score_graph};
 use golf_core::model::init::{Init, initialize};
 use golf_core::model::{ModelConfig, parameters};
 use golf_core::ops::{HASH_HISTORY, OpError};
+use golf_core::optim::average_graph;
 use golf_core::quant::{ExportRecipe, Scales, Scheme, Storage, pack};
 use golf_core::tensor::{DType, Data, Tensor, TensorType};
-use golf_core::train::groups::optimizer;
+use golf_core::train::groups::{fake_quantized, optimizer};
+use golf_core::train::recipe::QatRounding;
 use golf_core::train::{Preset, Recipe, preset, presets};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,8 +54,12 @@ pub enum Phase {
     /// Loss and all gradients; weights are plain f32.
     #[value(alias = "train")]
     Gradient,
+    /// The same of fake-quantized weights, as the preset's recipe trains at its end.
+    GradientFakeQuant,
     /// Clip and update of all weights by their gradients, as the preset's recipe does it
     Update,
+    /// The exponential average of all weights, taken into after every step.
+    Average,
     /// Logits of the next token, behind the caches of a window.
     Decode,
 }
@@ -64,7 +70,9 @@ impl Phase {
         match self {
             Phase::Score => "score",
             Phase::Gradient => "gradient",
+            Phase::GradientFakeQuant => "gradient_fake_quant",
             Phase::Update => "update",
+            Phase::Average => "average",
             Phase::Decode => "decode",
         }
     }
@@ -131,16 +139,17 @@ impl Model {
     /// The graph of a phase.
     pub fn graph(&self, phase: Phase, Extents { window, new }: Extents) -> Result<Graph, OpError> {
         let packed = Weights { dtypes: self.dtypes.clone(), ..Weights::default() };
+        let gradient = |weights: Weights| {
+            let all: Vec<String> = parameters(&self.config).into_iter().map(|p| p.name).collect();
+            gradient_graph(&self.config, &weights, window, &all)
+        };
+        let shapes = || parameters(&self.config).into_iter().map(|p| (p.name, p.shape)).collect();
         match phase {
             Phase::Score => score_graph(&self.config, &packed, window),
-            Phase::Gradient => {
-                let all: Vec<String> = parameters(&self.config).into_iter().map(|p| p.name).collect();
-                gradient_graph(&self.config, &Weights::default(), window, &all)
-            }
-            Phase::Update => {
-                let shapes = parameters(&self.config).into_iter().map(|p| (p.name, p.shape)).collect();
-                optimizer(&self.config, &self.recipe).update_graph(&shapes)
-            }
+            Phase::Gradient => gradient(Weights::default()),
+            Phase::GradientFakeQuant => gradient(fake_quantized(&self.config, &self.recipe)),
+            Phase::Update => optimizer(&self.config, &self.recipe).update_graph(&shapes()),
+            Phase::Average => average_graph(&shapes()),
             Phase::Decode => decode_graph(&self.config, &packed, window.seq, new.min(window.seq)),
         }
     }
@@ -152,7 +161,7 @@ impl Model {
             None => fresh(&self.config),
         };
         let operand = |name: &str, tensor: Tensor| match self.dtype(name).quant_bits() {
-            _ if matches!(phase, Phase::Gradient | Phase::Update) => plain(&tensor),
+            _ if !matches!(phase, Phase::Score | Phase::Decode) => plain(&tensor),
             Some(bits) if tensor.ty().dtype == DType::F32 => packed(bits, &tensor),
             _ => tensor,
         };
@@ -186,15 +195,20 @@ impl Model {
         let (n, new) = (window.tokens(), new.min(window.seq));
         match phase {
             Phase::Score => vec![("tokens", ids(n, 7919)), ("targets", ids(n, 104_729))],
-            Phase::Gradient => vec![
-                ("tokens", ids(n, 7919)),
-                ("targets", ids(n, 104_729)),
-                ("share", Tensor::scalar(1.0)),
-                ("keep", Tensor::scalar(0.0)),
-            ],
+            Phase::Gradient | Phase::GradientFakeQuant => {
+                let soft = phase == Phase::GradientFakeQuant && self.recipe.qat_rounding == QatRounding::Soft;
+                let batch = vec![
+                    ("tokens", ids(n, 7919)),
+                    ("targets", ids(n, 104_729)),
+                    ("share", Tensor::scalar(1.0)),
+                    ("keep", Tensor::scalar(0.0)),
+                ];
+                batch.into_iter().chain(soft.then(|| (SHARPNESS, Tensor::scalar(1.0)))).collect()
+            }
             Phase::Update => {
                 ["lr_scale", "mu", "bias1", "bias2"].map(|name| (name, Tensor::scalar(0.5))).to_vec()
             }
+            Phase::Average => vec![("keep", Tensor::scalar(self.recipe.ema_decay))],
             Phase::Decode => vec![
                 ("tokens", ids(new, 7919)),
                 ("before", ids(HASH_HISTORY, 31)),
@@ -265,15 +279,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fresh_weights_have_the_types_that_the_plans_ask_for() {
+    fn fresh_weights_and_inputs_have_the_types_that_the_plans_ask_for() {
         let model = Model::open("baseline", Some(ExportRecipe::Int6)).expect("a preset");
         let extents = Extents { window: Window { rows: 1, seq: 8 }, new: 2 };
-        for phase in [Phase::Score, Phase::Gradient, Phase::Update, Phase::Decode] {
+        for phase in Phase::value_variants().iter().copied() {
             let (graph, tensors) =
                 (model.graph(phase, extents).expect("the model is valid"), model.tensors(phase));
             let plan = golf_core::plan::Plan::new(phase.name(), &graph, Default::default());
             for port in plan.states.iter().filter(|port| tensors.contains_key(&port.name)) {
                 assert_eq!(*tensors[&port.name].ty(), port.operand.ty, "{} in {}", port.name, phase.name());
+            }
+            let inputs = model.inputs(phase, extents);
+            for port in &plan.inputs {
+                let given = inputs.iter().find(|(name, _)| *name == port.name);
+                let ty = given.map(|(_, tensor)| tensor.ty());
+                assert_eq!(ty, Some(&port.operand.ty), "{} in {}", port.name, phase.name());
             }
         }
         let bytes: usize = model.tensors(Phase::Score).values().map(|tensor| tensor.ty().bytes()).sum();

@@ -10,7 +10,8 @@ the peer's count of FLOPs over the time and the device's peak, for both.
 all parameters; golf's are those of `golf bench`, the peer's those of `torch_ttt.py` over the same script.
 
 Memory is what `nvidia-smi` sees in use on the device at most during a program's runs, less what was in use before it; with it goes
-what golf's plans say that they take. Without `--peer`, and for a preset that the peer does not have, golf is timed alone.
+what golf's plans say that they take. Without `--peer`, and for a preset that the peer does not have, golf is timed alone. A program
+that fails is named in the result, whose other times stand, and in the exit code.
 
     cargo build --release
     python3 tests/bench/cuda_vs_torch.py --peer torch_speed.py --python python-with-torch/bin/python > result.json
@@ -33,10 +34,14 @@ VOCAB = 1024
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+class CallFailed(Exception):
+    """A program that ended with an error, and what it said."""
+
+
 def call(command):
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode != 0:
-        sys.exit(f"`{' '.join(map(str, command))}` failed with {done.returncode}:\n{done.stderr}")
+        raise CallFailed(f"`{' '.join(map(str, command))}` failed with {done.returncode}:\n{done.stderr[-4000:]}")
     return done.stdout
 
 
@@ -147,19 +152,28 @@ def summary(runs, tokens, mfu):
 def compare(args, preset, folder):
     of_golf, of_peer = (golf_step, peer_step) if args.what == "step" else (golf_ttt, peer_ttt)
     has_peer = args.peer and preset in CONFIGS
-    golf, peer = [], []
-    for who in ("ABBA" if has_peer else "AA") * args.rounds:
-        with Memory(args.device) as memory:
-            sample = of_golf(args, preset, folder) if who == "A" else of_peer(args, preset)
-        (golf if who == "A" else peer).append({**sample, "memory_mib": memory.most})
-    tokens, counted = args.rows * args.seq, next(iter(peer), {})
+    runs, errors = {"golf": [], "peer": []}, {}
+    for turn in ("ABBA" if has_peer else "AA") * args.rounds:
+        who = {"A": "golf", "B": "peer"}[turn]
+        if who in errors:
+            continue
+        try:
+            with Memory(args.device) as memory:
+                sample = of_golf(args, preset, folder) if who == "golf" else of_peer(args, preset)
+        except CallFailed as error:
+            # What the other does is worth knowing all the same.
+            print(f"error: {preset}, {who}: {error}", file=sys.stderr)
+            errors[who] = str(error)
+            continue
+        runs[who].append({**sample, "memory_mib": memory.most})
+    tokens, counted = args.rows * args.seq, next(iter(runs["peer"]), {})
     tflop, peak = counted.get("model_tflop_per_step"), counted.get("peak_tflops")
     mfu = lambda ms: round(tflop / (ms / 1000) / peak, 4) if tflop and peak else None
-    result = {"preset": preset, "golf": summary(golf, tokens, mfu)}
-    if args.what == "step":
+    result = {"preset": preset, **{who: summary(samples, tokens, mfu) for who, samples in runs.items() if samples}}
+    result.update({f"{who}_error": error for who, error in errors.items()})
+    if args.what == "step" and "golf" in result:
         result["golf"]["planned_bytes"] = planned_bytes(args, preset)
-    if peer:
-        result["peer"] = summary(peer, tokens, mfu)
+    if "golf" in result and "peer" in result:
         result["time_ratio_golf_to_peer"] = round(result["golf"]["ms"] / result["peer"]["ms"], 4)
     return result
 
@@ -192,6 +206,8 @@ def main():
         results = [compare(args, preset, folder) for preset in args.presets.split(",")]
     settings = {key: getattr(args, key) for key in ("what", "device", "precision", "rows", "seq", "steps", "warmup", "epochs", "rounds")}
     print(json.dumps({**settings, "results": results}, indent=1))
+    if any(key.endswith("_error") for result in results for key in result):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

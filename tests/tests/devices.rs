@@ -14,7 +14,7 @@ use golf_core::ops::Add;
 use golf_core::plan::{Fusion, Plan, PlanOptions};
 use golf_core::reference::Reference;
 use golf_core::tensor::{Tensor, TensorType};
-use golf_tests::backends::{Candidate, available};
+use golf_tests::backends::{Candidate, available, open};
 use golf_tests::draw::Draw;
 use golf_tests::models::{VOCAB, random_weights, small_models};
 use golf_tests::run::{model_results, wait};
@@ -227,17 +227,12 @@ fn adaptation_follows_the_oracle_chunk_by_chunk() {
 
 #[test]
 fn a_lost_device_is_reported_and_its_work_goes_on_elsewhere_from_the_last_committed_chunk() {
-    let open = || wait(golf_wgpu::Wgpu::open(0));
-    let Ok(mut device) = open() else {
-        let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
-        assert!(!required.contains("wgpu"), "backend `wgpu` is required but unavailable");
-        println!("SKIPPED: no adapter to lose");
-        return;
-    };
+    let make = || wait(golf_wgpu::Wgpu::open(0));
+    let Some(mut device) = open("wgpu", make) else { return };
     let expected = whole(&mut device);
     let (model, stream, options, adapt) = evaluation();
     let start = |device| Evaluator::new(device, &model, stream.clone(), options.clone(), Some(adapt.clone()));
-    let mut doomed = open().expect("a second device");
+    let mut doomed = make().expect("a second device");
     let switch = doomed.switch();
     let snapshot = {
         let mut evaluator = wait(start(&mut doomed)).expect("a valid run");
@@ -251,7 +246,7 @@ fn a_lost_device_is_reported_and_its_work_goes_on_elsewhere_from_the_last_commit
         assert!(matches!(error, EvalError::Backend(BackendError::Lost { .. })), "{error}");
         snapshot
     };
-    let mut other = open().expect("a third device");
+    let mut other = make().expect("a third device");
     let mut evaluator = wait(start(&mut other)).expect("a valid run");
     wait(evaluator.restore(snapshot)).expect("a snapshot of the same run");
     assert_eq!(finish(&mut evaluator).expect("nothing else is lost"), expected);
