@@ -13,7 +13,7 @@ use golf_core::train::feed::Feed;
 use golf_core::train::share::Reduction;
 use golf_core::train::trainer::Trainer;
 use golf_core::train::{Recipe, preset};
-use golf_cuda::{Cuda, Driver, Emulator, Fidelity, Order, Precision};
+use golf_cuda::{Cuda, Driver, Emulator, Fidelity, Order, Precision, WGMMA};
 use golf_tests::backends::{gpu_number, open};
 use golf_tests::cases::{self, Case};
 use golf_tests::run::{Flow, in_a_flow, run_case, run_in_a_flow};
@@ -257,5 +257,9 @@ fn agrees_in_bf16<D: Driver>(cuda: Cuda<D>) {
             compared.unwrap_or_else(|why| panic!("{}: {why}", describe(case)));
         }
     }
-    cuda.notes().iter().for_each(|note| println!("note: {note}"));
+    let notes = cuda.notes();
+    notes.iter().for_each(|note| println!("note: {note}"));
+    // Else what agrees is not what trains on this device.
+    let allowed = std::env::var(WGMMA).as_deref() != Ok("off");
+    assert_eq!(cuda.uses_wgmma(), cuda.driver().has_wgmma() && allowed, "{notes:?}");
 }
