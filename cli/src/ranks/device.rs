@@ -84,10 +84,10 @@ impl Opened {
 
 /// What to say where one process works on a machine with `gpus` GPUs, as `rank` of several if it is one.
 fn unused(gpus: usize, rank: Option<usize>) -> Option<String> {
-    let (who, where_) =
+    let (who, scope) =
         rank.map_or_else(Default::default, |rank| (format!("rank {rank}: "), " on each machine"));
     (gpus > 1).then(|| {
-        format!("{who}device: cuda:0, the first of {gpus} GPUs; `--gpus {gpus}` uses all{where_}, `--device cuda:0` only this one")
+        format!("{who}device: cuda:0, the first of {gpus} GPUs; `--gpus {gpus}` uses all{scope}, `--device cuda:0` only this one")
     })
 }
 
