@@ -142,7 +142,9 @@ bin="${GOLF_BIN_DIR:-${CARGO_TARGET_DIR:-target}/release}"
 [ -x "$bin/golf" ] || die "no program \`$bin/golf\`"
 
 work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
+job=
+# What still runs goes too when this is ended from outside.
+trap 'if [ -n "$job" ]; then kill -- "-$job" 2>/dev/null || true; fi; rm -rf "$work"' EXIT
 mkdir -p "$results"
 today="$(date +%F)"
 skip() { printf '%s\n' "$1" >>"$work/skipped"; printf 'skipped: %s\n' "$1"; }
@@ -168,7 +170,7 @@ figures() { python3 trainer-cuda/device-check/figures.py "$@"; }
 
 # Runs step $1 in a process group of its own, so that all of it can be ended with the budget: a training saves its state then.
 run_step() {
-    local job watch='' code=0 wait
+    local watch='' code=0 wait
     set -m
     { (set -e; "step_$1") 2>&1 | (trap '' TERM; exec tee "$work/log"); } &
     job=$!
@@ -185,6 +187,7 @@ run_step() {
             sleep 0.2
         done
     fi
+    job=
     if [ -n "$watch" ]; then kill -- "-$watch" 2>/dev/null || true; fi
     if [ -e "$work/name" ]; then mv "$work/log" "$(result "log-$1.txt")"; fi
     return "$code"
