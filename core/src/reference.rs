@@ -35,7 +35,8 @@ fn zeros(ty: &TensorType) -> Tensor {
     }
 }
 
-/// Whether a device that works in bf16 rounds the operands of `op` to it: those of products on tensor cores.
+/// Whether a device that works in bf16 rounds the operands of `op` to it: those of products on tensor cores. A Newton–Schulz
+/// iteration rounds whatever it stores.
 fn is_product(op: &Op) -> bool {
     matches!(
         op,
@@ -44,7 +45,6 @@ fn is_product(op: &Op) -> bool {
             | Op::LinearAdd(_)
             | Op::LinearAddScaled(_)
             | Op::LinearResidual(_)
-            | Op::NewtonSchulz(_)
             | Op::Attention(_)
             | Op::AttentionGrad(_)
             | Op::HeadCrossEntropy(_)
@@ -71,7 +71,7 @@ impl Reference {
     }
 
     /// Measures a device that works in bf16: besides, every activation is off by one rounding to it, and so is what a product
-    /// reads, while the number itself stays, as master weights do.
+    /// reads, while the number itself stays, as master weights do; and so is everything that a Newton–Schulz iteration stores.
     pub fn with_bf16(self) -> Self {
         Self { bf16: true, ..self }
     }
@@ -114,9 +114,12 @@ impl Reference {
                 operands.iter_mut().for_each(|operand| noise.add(BF16, operand.to_mut()));
             }
             let operands: Vec<&Tensor> = operands.iter().map(AsRef::as_ref).collect();
-            match self.noise {
-                Some(_) => step.op.def().eval_rounded(&operands, &mut outputs),
-                None => step.op.def().eval(&operands, &mut outputs),
+            match (&mut self.noise, &step.op) {
+                (Some(noise), Op::NewtonSchulz(op)) if self.bf16 => {
+                    op.eval_stored(&operands, &mut outputs, &mut |values| noise.add_to(BF16, values));
+                }
+                (Some(_), op) => op.def().eval_rounded(&operands, &mut outputs),
+                (None, op) => op.def().eval(&operands, &mut outputs),
             }
             for ((operand, mut tensor), half) in step.outputs.iter().zip(outputs).zip(&stored.outputs[number])
             {

@@ -113,20 +113,44 @@ const ONE_BY_ONE: [(usize, usize); LARGEST_BANK] = {
 };
 
 impl NewtonSchulz {
-    /// The definition, for one row-major matrix.
-    fn orthogonalized(&self, u: &[f64], [rows, cols]: [usize; 2]) -> Vec<f64> {
+    /// The definition, for a bank; what an iteration stores goes through `stored` first, where a device rounds it.
+    pub(crate) fn eval_stored(
+        &self,
+        inputs: &[&Tensor],
+        outputs: &mut [Tensor],
+        stored: &mut dyn FnMut(&mut [f64]),
+    ) {
+        for (u, o) in inputs.iter().zip(outputs) {
+            let shape = [u.shape()[0], u.shape()[1]];
+            o.f64s_mut().copy_from_slice(&self.orthogonalized(u.f64s(), shape, stored));
+        }
+    }
+
+    /// The same for one row-major matrix.
+    fn orthogonalized(
+        &self,
+        u: &[f64],
+        [rows, cols]: [usize; 2],
+        stored: &mut dyn FnMut(&mut [f64]),
+    ) -> Vec<f64> {
         let flip = rows > cols;
         let (r, c) = if flip { (cols, rows) } else { (rows, cols) };
         let norm = u.iter().map(|x| x * x).sum::<f64>().sqrt() + 1e-7;
         let mut x = if flip { transpose(u, rows, cols) } else { u.to_vec() };
         x.iter_mut().for_each(|x| *x /= norm);
+        stored(&mut x);
         let [c0, c1, c2] = NEWTON_SCHULZ_COEFFICIENTS;
         for _ in 0..self.steps {
-            let a = product(&x, &x, [r, r, c], true);
-            let aa = product(&a, &a, [r, r, r], false);
-            let b: Vec<f64> = a.iter().zip(&aa).map(|(a, aa)| c1 * a + c2 * aa).collect();
-            let bx = product(&b, &x, [r, c, r], false);
+            let mut a = product(&x, &x, [r, r, c], true);
+            stored(&mut a);
+            let mut aa = product(&a, &a, [r, r, r], false);
+            stored(&mut aa);
+            let mut b: Vec<f64> = a.iter().zip(&aa).map(|(a, aa)| c1 * a + c2 * aa).collect();
+            stored(&mut b);
+            let mut bx = product(&b, &x, [r, c, r], false);
+            stored(&mut bx);
             x.iter_mut().zip(&bx).for_each(|(x, bx)| *x = c0 * *x + bx);
+            stored(&mut x);
         }
         if flip { transpose(&x, r, c) } else { x }
     }
@@ -145,10 +169,7 @@ impl OpDef for NewtonSchulz {
     }
 
     fn eval(&self, inputs: &[&Tensor], outputs: &mut [Tensor]) {
-        for (u, o) in inputs.iter().zip(outputs) {
-            let shape = [u.shape()[0], u.shape()[1]];
-            o.f64s_mut().copy_from_slice(&self.orthogonalized(u.f64s(), shape));
-        }
+        self.eval_stored(inputs, outputs, &mut |_| ());
     }
 
     fn in_place(&self) -> &'static [(usize, usize)] {

@@ -26,13 +26,18 @@ impl Noise {
             return;
         }
         let mut values = tensor.to_f64();
+        self.add_to(rounding, &mut values);
+        *tensor = Tensor::f64(tensor.shape(), values);
+    }
+
+    /// The same for plain numbers.
+    pub fn add_to(&mut self, rounding: f64, values: &mut [f64]) {
         for chunk in values.chunks_mut(64) {
             let signs = self.0.next_u64();
             for (bit, value) in chunk.iter_mut().enumerate() {
                 *value *= if signs >> bit & 1 == 0 { 1.0 + rounding } else { 1.0 - rounding };
             }
         }
-        *tensor = Tensor::f64(tensor.shape(), values);
     }
 }
 
