@@ -13,7 +13,7 @@
 //! | `driver` | what a device is: memory, kernels, launches in order |
 //! | `devices`, `device`, `cublaslt/`, `nvrtc`, `library`, `staging` | the driver of a real GPU, its product library and its compiler, all found at run time |
 //! | `code`, `cache`, `ahead` | what the compiler made: its files and their names, where they lie, all of them made ahead |
-//! | `ranks`, `nccl` | states summed between devices, and NVIDIA's library that does it |
+//! | `ranks`, `nccl/` | states summed between devices, NVIDIA's library that does it, and a thread that notices where it hangs |
 //! | `emulate` | a driver for the host's C++ compiler: results without a GPU, for tests (feature `emulate`) |
 //! | `footprint` | memory of a plan, known without a device |
 //!
