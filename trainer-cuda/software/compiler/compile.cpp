@@ -71,12 +71,14 @@ std::string read(const fs::path& path) {
     return text.str();
 }
 
-// The first compiler that starts: `CXX`, else `c++`, `g++` or `clang++`.
-std::string compiler() {
+// The first compiler that starts: `CXX`, else `c++`, `g++` or `clang++`; none, and `why`, if no process does.
+std::string compiler(std::string& why) {
     std::vector<std::string> candidates = {"c++", "g++", "clang++"};
     if (const char* named = std::getenv("CXX")) candidates.insert(candidates.begin(), named);
     for (const std::string& candidate : candidates) {
-        if (run_command({candidate, "--version"}, "/").started) return candidate;
+        const Ended ended = run_command({candidate, "--version"}, "/");
+        if (ended.started) return candidate;
+        why = ended.errors;
     }
     return "";
 }
@@ -124,9 +126,10 @@ Compiled compile(const Text& source, const std::vector<Text>& headers, const Opt
         compiled.log = "error: no folder to write to among temporary files\n";
         return compiled;
     }
-    const std::string command = compiler();
+    std::string why;
+    const std::string command = compiler(why);
     if (command.empty()) {
-        compiled.log = "error: no C++ compiler: tried `c++`, `g++`, `clang++` and what `CXX` names\n";
+        compiled.log = "error: no C++ compiler: tried `c++`, `g++`, `clang++` and what `CXX` names\n" + why + "\n";
         return compiled;
     }
     std::vector<std::string> words = {command, "-I", ".", "-x", "c++"};

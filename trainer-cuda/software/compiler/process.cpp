@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -38,6 +39,7 @@ Ended run_command(const std::vector<std::string>& words, const std::string& fold
     const int output = memfd_create("output", MFD_CLOEXEC), errors = memfd_create("errors", MFD_CLOEXEC);
     const pid_t child = output >= 0 && errors >= 0 ? fork() : -1;
     if (child == 0) become(words, folder, output, errors);
+    if (child < 0) ended.errors = std::strerror(errno);
     int status = 0;
     if (child > 0) {
         while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
