@@ -70,6 +70,20 @@ fn fixtures_of_the_independent_implementation_are_met() {
 }
 
 #[test]
+fn fixtures_of_single_ops_are_met_in_bf16_to_its_roundings() {
+    let Some(device) = device() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["common.json", "common.safetensors"] {
+        fs::copy(root().join("tests/goldens").join(file), folder.path().join(file)).unwrap();
+    }
+    let goldens = folder.path().display().to_string();
+    let arguments = ["selftest", "--golden", &goldens, "--device", "cuda", "--precision", "bf16"];
+    let output = succeeded(&mut on_device(device, env!("CARGO_BIN_EXE_golf"), arguments));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("ok: 1 case") && text.contains(" 0 missed"), "{text}");
+}
+
+#[test]
 fn one_training_another_and_a_resumed_one_end_in_the_same_bytes() {
     let Some(device) = device() else { return };
     for precision in ["f32", "bf16"] {

@@ -138,7 +138,7 @@ mod tests {
             assert_eq!(read_event(&mut input, || chunks += 1).unwrap().as_ref(), Some(event));
         }
         assert_eq!(read_event(&mut input, || ()).unwrap(), None);
-        assert_eq!(chunks, 3 + 1, "long payloads show progress");
+        assert_eq!(chunks, 3 + 1 + 1, "every payload shows progress, a long one with every chunk");
     }
 
     #[test]
