@@ -15,11 +15,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// With text enough for every micro-batch of two ranks.
+fn training(device: &Path) -> Training<'_> {
+    let training = Training::new(device);
+    fs::write(training.site.path("data/t_train_000000.bin"), shard(&tokens(1, 3000))).unwrap();
+    training
+}
+
 #[test]
 fn two_ranks_on_two_devices_sum_through_the_hosts_and_give_the_bytes_of_one() {
     let Some(device) = device() else { return };
-    let training = Training::new(device);
-    fs::write(training.site.path("data/t_train_000000.bin"), shard(&tokens(1, 3000))).unwrap();
+    let training = training(device);
     let more = ["--set", "train_batch_tokens=128", "--set", "micro_batch_rows=1"];
     let (expected, _) = training.finish("one", &more);
     let through_the_hosts = |out: &str, ranks: &[&str], collectives: &str, reason: &str| {
@@ -40,8 +46,7 @@ fn two_ranks_on_two_devices_sum_through_the_hosts_and_give_the_bytes_of_one() {
 #[test]
 fn two_ranks_on_two_devices_sum_on_the_devices_and_give_the_bytes_of_one() {
     let Some(device) = device() else { return };
-    let training = Training::new(device);
-    fs::write(training.site.path("data/t_train_000000.bin"), shard(&tokens(1, 3000))).unwrap();
+    let training = training(device);
     // A micro-batch for each: then sums have the order of one rank, if the library's are in rank order.
     let more = ["--set", "train_batch_tokens=128", "--set", "micro_batch_rows=4"];
     let (expected, _) = training.finish("one", &more);
@@ -50,12 +55,6 @@ fn two_ranks_on_two_devices_sum_on_the_devices_and_give_the_bytes_of_one() {
     assert!(!said.contains("through the hosts"), "{said}");
     assert_eq!(said.matches(" collectives\n").count(), 2, "both ranks use the library: {said}");
     assert_eq!(training.artifact("two"), expected);
-}
-
-fn training(device: &Path) -> Training<'_> {
-    let training = Training::new(device);
-    fs::write(training.site.path("data/t_train_000000.bin"), shard(&tokens(1, 3000))).unwrap();
-    training
 }
 
 /// A run on two devices whose ranks may be silent for two seconds.
